@@ -1,0 +1,63 @@
+# Install rules, the CMake package, the pkg-config file, CPack.
+
+include(CMakePackageConfigHelpers)
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/latgrad")
+
+install(TARGETS latgrad EXPORT latgrad ARCHIVE LIBRARY RUNTIME)
+install(FILES include/latgrad.h TYPE INCLUDE)
+install(FILES README.md LICENSE TYPE DOC)
+install(TARGETS latgrad_cli RUNTIME)
+set_target_properties(latgrad latgrad_cli PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON) # CUDA lies where ld.so need not look
+if(BUILD_SHARED_LIBS)
+    file(RELATIVE_PATH to_lib "/${CMAKE_INSTALL_BINDIR}" "/${CMAKE_INSTALL_LIBDIR}")
+    set_target_properties(latgrad_cli PROPERTIES INSTALL_RPATH "$ORIGIN/${to_lib}")
+endif()
+
+# find_package(latgrad) gives latgrad::latgrad.
+install(EXPORT latgrad NAMESPACE latgrad:: FILE latgradTargets.cmake DESTINATION "${package_dir}")
+configure_package_config_file(cmake/latgradConfig.cmake.in "${PROJECT_BINARY_DIR}/latgradConfig.cmake"
+                              INSTALL_DESTINATION "${package_dir}")
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/latgradConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/latgradConfig.cmake" "${PROJECT_BINARY_DIR}/latgradConfigVersion.cmake"
+        DESTINATION "${package_dir}")
+
+# latgrad.pc; a static library hands its own needs on through `pkg-config --static`.
+set(pc_requires "")
+set(pc_libs "")
+if(NOT BUILD_SHARED_LIBS)
+    set(pc_libs -lm -pthread)
+    if(LG_HAVE_OPENMP)
+        list(APPEND pc_libs ${OpenMP_C_FLAGS})
+    endif()
+    if(LG_HAVE_HDF5)
+        list(APPEND pc_libs ${HDF5_C_LIBRARIES})
+    endif()
+    if(LG_HAVE_MPI)
+        list(APPEND pc_libs ${MPI_C_LIBRARIES})
+    endif()
+    if(LG_HAVE_YAML)
+        list(APPEND pc_requires yaml-0.1)
+    endif()
+    if(LG_HAVE_PNG)
+        list(APPEND pc_requires libpng)
+    endif()
+    if(LG_HAVE_CUDA)
+        list(APPEND pc_libs "-L${CUDAToolkit_LIBRARY_DIR}" -lcublas -lcurand -lcudart_static -lstdc++ -ldl -lrt)
+    endif()
+    list(JOIN pc_libs " " pc_libs)
+    list(JOIN pc_requires " " pc_requires)
+endif()
+file(RELATIVE_PATH pc_prefix "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
+configure_file(cmake/latgrad.pc.in "${PROJECT_BINARY_DIR}/latgrad.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/latgrad.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+set(CPACK_GENERATOR "DEB;TGZ")
+set(CPACK_PACKAGE_VENDOR "The latgrad authors")
+set(CPACK_PACKAGE_CONTACT "The latgrad authors")
+set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS gnuplot-nox)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+include(CPack)

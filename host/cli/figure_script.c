@@ -1,0 +1,157 @@
+/* Figures as gnuplot scripts: the terminal, then for each panel its axes and the clauses collected in figure.c. */
+#include "cli/figure.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "record/colours.h" /* constants alone; nothing of the library is linked that is not public */
+
+static const double PNG_DPI = 220;  /* a journal column is then 736 pixels wide */
+static const double POINT = 72;     /* points an inch */
+static const double CAIRO_DPI = 96; /* at which gnuplot's cairo terminals take the size of a font */
+
+/* A gnuplot string. Single quotes: in double ones gnuplot would run what stands between back quotes. */
+void figure_put_string(FILE *out, const char *text)
+{
+    putc('\'', out);
+    for (const char *c = text; *c; c++) {
+        if (*c == '\n') {
+            fputs("'.\"\\n\".'", out);
+        } else if (*c == '\'') {
+            fputs("''", out);
+        } else if ((unsigned char)*c >= ' ') {
+            putc(*c, out);
+        }
+    }
+    putc('\'', out);
+}
+
+static bool has_extension(const char *path, const char *extension)
+{
+    const char *dot = strrchr(path, '.');
+    return dot && strcasecmp(dot, extension) == 0;
+}
+
+/* lg_gnuplot refuses other extensions than .png, .svg and .pdf. */
+static void put_terminal(FILE *out, const figure *fig, const char *path)
+{
+    double width = fig->cols * fig->panel_width, height = fig->rows * fig->panel_height + (*fig->title ? 0.7 : 0);
+    if (has_extension(path, ".pdf")) {
+        fprintf(out, "set terminal pdfcairo noenhanced size %.2fcm,%.2fcm font 'DejaVu Sans,%.1f' fontscale %.3f\n",
+                width, height, FIGURE_FONT, POINT / CAIRO_DPI);
+    } else if (has_extension(path, ".svg")) {
+        fprintf(out, "set terminal svg noenhanced size %.0f,%.0f font 'DejaVu Sans,%.1f' background 'white'\n",
+                width / 2.54 * POINT, height / 2.54 * POINT, FIGURE_FONT);
+    } else {
+        double scale = PNG_DPI / POINT;
+        fprintf(
+            out,
+            "set terminal pngcairo noenhanced size %.0f,%.0f font 'DejaVu Sans,%.1f' linewidth %.3f pointscale %.3f "
+            "background 'white'\n",
+            width / 2.54 * PNG_DPI, height / 2.54 * PNG_DPI, FIGURE_FONT * PNG_DPI / CAIRO_DPI, scale, scale);
+    }
+}
+
+static void put_palette(FILE *out, int maximum)
+{
+    const unsigned char(*stop)[3] = maximum == 1 ? lg_colour_binary : lg_colour_stop;
+    int stops = maximum == 1 ? 2 : LG_COLOUR_STOPS;
+    fputs("set palette defined (", out);
+    for (int i = 0; i < stops; i++) {
+        fprintf(out, "%s%d '#%02x%02x%02x'", i ? ", " : "", i, stop[i][0], stop[i][1], stop[i][2]);
+    }
+    fputs(")\n", out);
+}
+
+static bool has_colour_bar(const figure_panel *panel)
+{
+    return panel->image_height && panel->image_maximum != 1 && !panel->no_colour_bar;
+}
+
+/* The right margin, in characters: the same for all images of a figure, so that they are of one size. */
+static int image_margin(const figure *fig)
+{
+    int margin = 1;
+    for (int i = 0; i < fig->rows * fig->cols; i++) {
+        const figure_panel *panel = &fig->panel[i];
+        if (has_colour_bar(panel) && margin < (*panel->colour_label ? 10 : 7)) margin = *panel->colour_label ? 10 : 7;
+    }
+    return margin;
+}
+
+static void put_image_panel(FILE *out, const figure *fig, const figure_panel *panel)
+{
+    fprintf(out, "set lmargin 1\nset rmargin %d\n", image_margin(fig));
+    fprintf(out, "set size ratio %.10g\n", (double)panel->image_height / panel->image_width);
+    fprintf(out, "set xrange [-0.5:%.1f]\nset yrange [%.1f:-0.5]\n", panel->image_width - 0.5,
+            panel->image_height - 0.5);
+    fprintf(out, "set cbrange [0:%d]\n", panel->image_maximum > 0 ? panel->image_maximum : 1);
+    fputs("unset logscale\nunset key\nunset grid\nunset xtics\nunset ytics\nset border 15 lw 0.5\n", out);
+    put_palette(out, panel->image_maximum);
+    if (!has_colour_bar(panel)) {
+        fputs("unset colorbox\n", out);
+    } else {
+        fputs(
+            "set colorbox user origin graph 1.04, graph 0 size graph 0.05, graph 1\nset cbtics scale 0.5\nset cblabel ",
+            out);
+        figure_put_string(out, panel->colour_label);
+        fputs(" offset 0.5,0\n", out);
+    }
+}
+
+static void put_panel(FILE *out, const figure *fig, const figure_panel *panel)
+{
+    if (!panel->series) {
+        fputs("set multiplot next\n", out);
+        return;
+    }
+    fputs("set title ", out);
+    figure_put_string(out, panel->title);
+    fputs(" offset 0,-0.4\nset xlabel ", out);
+    figure_put_string(out, panel->x_label);
+    fputs(" offset 0,0.3\nset ylabel ", out);
+    figure_put_string(out, panel->y_label);
+    fputs(" offset 0.2,0\n", out);
+    if (panel->image_height) {
+        put_image_panel(out, fig, panel);
+    } else {
+        fputs("set lmargin -1\nset rmargin -1\nset size noratio\nset border 3 lw 0.7\nset grid lw 0.4 lc rgb "
+              "'#D8D8D8'\nunset colorbox\n",
+              out);
+        figure_put_axes(out, fig, panel);
+    }
+    for (int i = 0; i < panel->marks; i++) {
+        fprintf(out, "set arrow from first %.10g, graph 0 to first %.10g, graph 1 nohead dt (6,4) lw 1 lc rgb '%s'\n",
+                panel->mark[i].x, panel->mark[i].x, panel->mark[i].colour);
+    }
+    fprintf(out, "%s\nunset arrow\n", panel->clauses);
+}
+
+lg_status figure_render(lg_context *ctx, figure *fig, const char *path, bool force)
+{
+    char *script = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&script, &size);
+    bool failed = fig->failed || !out || fflush(fig->data) != 0 || ferror(fig->data);
+    for (int i = 0; !failed && i < fig->rows * fig->cols; i++) {
+        failed = fflush(fig->panel[i].plot) != 0 || ferror(fig->panel[i].plot);
+    }
+    if (!failed) {
+        put_terminal(out, fig, path);
+        fprintf(out, "set encoding utf8\nset output output\nset samples 2\n%s", fig->blocks);
+        fprintf(out, "set multiplot layout %d,%d", fig->rows, fig->cols);
+        if (*fig->title) {
+            fputs(" title ", out);
+            figure_put_string(out, fig->title);
+        }
+        putc('\n', out);
+        for (int i = 0; i < fig->rows * fig->cols; i++) put_panel(out, fig, &fig->panel[i]);
+        fputs("unset multiplot\nset output\n", out);
+    }
+    if (out && fclose(out) != 0) failed = true;
+    const lg_status status =
+        lg_gnuplot(ctx, failed ? NULL : script, path, force); /* NULL: it reports the lack of memory */
+    free(script);
+    return status;
+}

@@ -1,0 +1,364 @@
+/* config -> problem: checks every setting against model, task and data, and fills the job. */
+#include "fit/problem.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+/* ---- names to numbers ------------------------------------------------------------------------------------------- */
+
+typedef struct name_table {
+    const char *const *name;
+    size_t count;
+} name_table;
+
+#define LG_NAME_ROW(name, text) #name,
+static const char *const task_names[] = {LG_TASK_LIST(LG_NAME_ROW)};
+static const char *const loss_names[] = {LG_LOSS_LIST(LG_NAME_ROW)};
+static const char *const estimator_names[] = {LG_ESTIMATOR_LIST(LG_NAME_ROW)};
+static const char *const optimizer_names[] = {LG_OPTIMIZER_LIST(LG_NAME_ROW)};
+static const char *const schedule_names[] = {LG_SCHEDULE_LIST(LG_NAME_ROW)};
+#undef LG_NAME_ROW
+#define LG_TABLE(names) ((name_table){names, sizeof names / sizeof *names})
+
+static lg_status choose(lg_context *ctx, const lg_config *c, const char *key, name_table table, int *out)
+{
+    const char *text;
+    const lg_status status = lg_config_text(ctx, c, key, &text);
+    if (status) return status;
+    for (size_t i = 0; text && i < table.count; i++)
+        if (strcmp(text, table.name[i]) == 0) {
+            *out = (int)i;
+            return LG_OK;
+        }
+    const char *near = text ? lg_nearest(text, table.name, table.count) : NULL;
+    return lg_fail(ctx, LG_ERR_CONFIG, "%s: %s is \"%s\"%s%s%s", lg_config_origin(c, key), key, text ? text : "",
+                   near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+/* Integers of the job, with the range that fits its fields. */
+static lg_status whole(lg_context *ctx, const lg_config *c, const char *key, int64_t low, int64_t high, int64_t *out)
+{
+    const lg_status status = lg_config_int(ctx, c, key, out);
+    if (status) return status;
+    if (*out >= low && *out <= high) return LG_OK;
+    return lg_fail(ctx, LG_ERR_RANGE, "%s: %s is %lld: expected a number from %lld to %lld", lg_config_origin(c, key),
+                   key, (long long)*out, (long long)low, (long long)high);
+}
+
+static lg_status whole32(lg_context *ctx, const lg_config *c, const char *key, int64_t low, int64_t high, uint32_t *out)
+{
+    int64_t value = 0;
+    const lg_status status = whole(ctx, c, key, low, high, &value);
+    *out = (uint32_t)value;
+    return status;
+}
+
+/* ---- sections --------------------------------------------------------------------------------------------------- */
+
+static lg_status read_model(lg_context *ctx, const lg_config *c, lg_job *job)
+{
+    const char *name;
+    lg_status status = lg_config_text(ctx, c, "model", &name);
+    if (status) return status;
+    if (!name) return lg_fail(ctx, LG_ERR_CONFIG, "the configuration names no model: set model to si, prw or mk");
+    job->model = lg_model_find(name);
+    if (!job->model)
+        return lg_fail(ctx, LG_ERR_CONFIG, "%s: there is no model \"%s\": expected si, prw or mk",
+                       lg_config_origin(c, "model"), name);
+    int task = 0;
+    if ((status = choose(ctx, c, "task", LG_TABLE(task_names), &task))) return status;
+    job->task = (lg_task)task;
+    if (job->task != LG_TASK_simulate && job->model->losses[task] == 0)
+        return lg_fail(ctx, LG_ERR_UNSUPPORTED, "%s: model %s has no task %s (%s): use %s", lg_config_origin(c, "task"),
+                       name, task_names[task],
+                       job->model->species ? "no such data" : "it has no lattice state to compare",
+                       task_names[job->model->default_task]);
+    return LG_OK;
+}
+
+static lg_status read_loss(lg_context *ctx, const lg_config *c, lg_job *job)
+{
+    int loss = 0, binary = 0;
+    if (job->task == LG_TASK_simulate) return LG_OK;
+    lg_status status = choose(ctx, c, "loss", LG_TABLE(loss_names), &loss);
+    if (!status) status = choose(ctx, c, "estimator.binary", LG_TABLE(estimator_names), &binary);
+    if (!status) status = lg_config_real(ctx, c, "estimator.tau", &job->tau);
+    if (status) return status;
+    job->loss = (lg_loss)loss;
+    job->binary = (lg_estimator)binary;
+    const unsigned allowed = job->model->losses[job->task];
+    if (!(allowed & 1u << loss)) {
+        lg_text list = {0};
+        for (unsigned i = 0; i < sizeof loss_names / sizeof *loss_names; i++)
+            if (allowed & 1u << i) lg_text_printf(&list, "%s%s", list.size ? ", " : "", loss_names[i]);
+        status = lg_fail(ctx, LG_ERR_UNSUPPORTED, "%s: loss %s is not defined for model %s, task %s: expected %s",
+                         lg_config_origin(c, "loss"), loss_names[loss], job->model->name, task_names[job->task],
+                         list.data ? list.data : "another");
+        free(list.data);
+        return status;
+    }
+    const char *v0;
+    if ((status = lg_config_text(ctx, c, "estimator.v0", &v0))) return status;
+    job->v0_const = v0 && strcmp(v0, "const") == 0;
+    return LG_OK;
+}
+
+static lg_status read_sizes(lg_context *ctx, const lg_config *c, lg_job *job)
+{
+    int64_t seed = 0, mib = 0;
+    lg_status status = LG_OK;
+    job->tau = 1.0;
+    if (job->model->species) {
+        status = whole32(ctx, c, "lattice.height", 3, 1 << 20, &job->height);
+        if (!status) status = whole32(ctx, c, "lattice.width", 3, 1 << 20, &job->width);
+    }
+    job->capacity = 1;
+    if (!status && job->model->has_capacity) {
+        status = whole32(ctx, c, "lattice.capacity", 3, 255, &job->capacity);
+        if (!status) status = lg_config_real(ctx, c, "lattice.gamma", &job->gamma);
+    }
+    if (!status) status = whole32(ctx, c, "steps", 1, INT32_MAX, &job->steps);
+    if (!status) status = whole32(ctx, c, "replicates", 1, INT32_MAX, &job->replicates);
+    if (!status) status = whole32(ctx, c, "fits", 1, LG_MAX_FITS, &job->fits);
+    if (!status) status = whole32(ctx, c, "first_fit", 0, LG_MAX_FITS - (int64_t)job->fits, &job->first_fit);
+    if (!status) status = lg_config_int(ctx, c, "seed", &seed);
+    if (!status) status = whole(ctx, c, "memory_limit", 0, INT64_MAX >> 20, &mib);
+    job->seed = (uint64_t)seed;
+    job->memory_limit = (size_t)mib << 20;
+    if (!status && job->task == LG_TASK_transition && job->steps != 1)
+        return lg_fail(ctx, LG_ERR_UNSUPPORTED,
+                       "%s: steps is %u: transition fits compare pairs one step apart, steps must be 1",
+                       lg_config_origin(c, "steps"), job->steps);
+    return status;
+}
+
+static lg_status read_param(lg_context *ctx, const lg_config *c, const lg_job *job, int i, bool any_given,
+                            lg_optimizer *o, double *value)
+{
+    const lg_param_info *info = &job->model->param[i];
+    char key[80];
+    lg_param_setting s;
+    const lg_status status = lg_config_param(ctx, c, info->name, &s);
+    if (status) return status;
+    snprintf(key, sizeof key, "params.%s", info->name);
+    if (!s.given && any_given && job->task != LG_TASK_simulate)
+        return lg_fail(ctx, LG_ERR_CONFIG,
+                       "%s is not set: give a number to hold it fixed, or start, bounds and transform to fit it", key);
+    o->fitted[i] = s.given ? s.fitted : true;
+    o->grad_of_logit[i] = info->grad_of_logit;
+    *value = s.given ? s.start : info->start;
+    if (!(*value >= info->lower && *value <= info->upper))
+        return lg_fail(ctx, LG_ERR_RANGE, "%s: %s is %g: expected a number in [%g, %g]", lg_config_origin(c, key), key,
+                       *value, info->lower, info->upper);
+    o->transform[i] = info->grad_of_logit ? LG_TRANSFORM_logit : LG_TRANSFORM_none;
+    if (s.transform) o->transform[i] = strcmp(s.transform, "logit") == 0 ? LG_TRANSFORM_logit : LG_TRANSFORM_none;
+    o->lower[i] = s.has_bounds ? s.lower : job->model->fit_bounds[i][0];
+    o->upper[i] = s.has_bounds ? s.upper : job->model->fit_bounds[i][1];
+    if (o->transform[i] == LG_TRANSFORM_logit) { /* an infinite coordinate could never come back */
+        o->lower[i] = fmax(o->lower[i], 1e-6);
+        o->upper[i] = fmin(o->upper[i], 1.0 - 1e-6);
+    }
+    if (!o->fitted[i]) return LG_OK;
+    if (!(o->lower[i] < o->upper[i]) || o->lower[i] < info->lower || o->upper[i] > info->upper)
+        return lg_fail(ctx, LG_ERR_RANGE, "%s: bounds of %s are [%g, %g]: expected lower < upper inside [%g, %g]",
+                       lg_config_origin(c, key), key, o->lower[i], o->upper[i], info->lower, info->upper);
+    if (*value < o->lower[i] || *value > o->upper[i])
+        return lg_fail(ctx, LG_ERR_RANGE, "%s: %s starts at %g, outside the bounds [%g, %g]", lg_config_origin(c, key),
+                       key, *value, o->lower[i], o->upper[i]);
+    return LG_OK;
+}
+
+static lg_status read_params(lg_context *ctx, const lg_config *c, lg_problem *p)
+{
+    lg_job *job = &p->job;
+    const size_t P = LG_MAX_PARAMS < job->model->params ? LG_MAX_PARAMS : (size_t)job->model->params;
+    bool any = false;
+    for (size_t i = 0; i < P; i++) {
+        lg_param_setting s;
+        const lg_status status = lg_config_param(ctx, c, job->model->param[i].name, &s);
+        if (status) return status;
+        any |= s.given;
+    }
+    p->params = calloc(job->fits * P, sizeof *p->params);
+    if (!p->params) return lg_fail(ctx, LG_ERR_MEMORY, "out of memory for %u fits", job->fits);
+    job->params = p->params;
+    job->optimizer.params = (int)P;
+    for (size_t i = 0; i < P; i++) {
+        double value = 0.0;
+        const lg_status status = read_param(ctx, c, job, (int)i, any, &job->optimizer, &value);
+        if (status) return status;
+        for (size_t f = 0; f < job->fits; f++) p->params[f * P + i] = value;
+    }
+    char text[256];
+    if (!lg_model_check_params(job->model, p->params, job->gamma, (int)job->capacity, text, sizeof text))
+        lg_log(ctx, LG_LOG_WARNING, "%s", text);
+    return LG_OK;
+}
+
+static lg_status read_optimizer(lg_context *ctx, const lg_config *c, lg_problem *p)
+{
+    lg_optimizer *o = &p->job.optimizer;
+    int kind = 0, schedule = 0;
+    int64_t epochs = 0;
+    lg_status status = choose(ctx, c, "optimizer.name", LG_TABLE(optimizer_names), &kind);
+    if (!status) status = choose(ctx, c, "optimizer.schedule", LG_TABLE(schedule_names), &schedule);
+    const struct {
+        const char *key;
+        double *to;
+    } reals[] =
+        {{"optimizer.lr", &o->lr},         {"optimizer.momentum", &o->momentum}, {"optimizer.beta1", &o->beta1},
+         {"optimizer.beta2", &o->beta2},   {"optimizer.epsilon", &o->epsilon},   {"optimizer.decay", &o->decay},
+         {"optimizer.period", &o->period}, {"optimizer.clip", &o->clip},         {"stop.tolerance", &p->stop_tolerance},
+         {"stop.time", &p->stop_seconds}};
+    for (size_t i = 0; !status && i < sizeof reals / sizeof *reals; i++)
+        status = lg_config_real(ctx, c, reals[i].key, reals[i].to);
+    if (!status) status = whole(ctx, c, "iterations", 0, INT64_MAX, &p->iterations);
+    if (!status) status = whole(ctx, c, "stop.window", 0, INT64_MAX / 2, &p->stop_window);
+    if (!status) status = whole(ctx, c, "epochs", 0, INT32_MAX, &epochs);
+    if (status) return status;
+    if (epochs > 0 && p->job.task == LG_TASK_transition)
+        p->iterations = (epochs * p->job.pool + p->job.replicates - 1) / p->job.replicates;
+    o->kind = (lg_optimizer_kind)kind;
+    o->schedule = (lg_schedule)schedule;
+    o->iterations = (uint64_t)p->iterations;
+    return LG_OK;
+}
+
+/* ---- building --------------------------------------------------------------------------------------------------- */
+
+static lg_status open_device(lg_context *ctx, const lg_config *c, lg_problem *p)
+{
+    const char *device;
+    int64_t threads = 0;
+    lg_status status = lg_config_text(ctx, c, "device", &device);
+    if (!status) status = whole(ctx, c, "threads", 0, 4096, &threads);
+    if (!status) status = lg_backend_open(ctx, device ? device : "auto", (int)threads, &p->backend, &p->device);
+    if (!status) p->backend->describe(p->device, p->device_text, sizeof p->device_text);
+    return status;
+}
+
+/* The configuration as it took effect: sizes that the data decided are written out. */
+static lg_status print_effective(lg_context *ctx, const lg_config *config, lg_problem *p)
+{
+    const struct {
+        const char *key;
+        uint32_t value;
+        bool applies;
+    } decided[] = {{"lattice.height", p->job.height, p->job.model->species > 0},
+                   {"lattice.width", p->job.width, p->job.model->species > 0},
+                   {"steps", p->job.steps, true},
+                   {"fits", p->job.fits, p->ensemble.axes}};
+    lg_config *copy = lg_config_copy(config);
+    lg_status status = copy ? LG_OK : lg_fail(ctx, LG_ERR_MEMORY, "out of memory");
+    for (size_t i = 0; !status && i < sizeof decided / sizeof *decided; i++) {
+        char text[24];
+        snprintf(text, sizeof text, "%u", decided[i].value);
+        if (decided[i].applies) status = lg_config_set(ctx, copy, decided[i].key, text);
+    }
+    if (!status) status = lg_config_print(ctx, copy, &p->config_yaml);
+    lg_config_free(copy);
+    return status;
+}
+
+static lg_status build(lg_context *ctx, const lg_config *config, lg_problem *p)
+{
+    lg_status status = read_model(ctx, config, &p->job);
+    if (!status) status = read_sizes(ctx, config, &p->job);
+    if (!status) status = lg_ensemble_open(ctx, config, p);
+    if (!status) status = read_loss(ctx, config, &p->job);
+    if (!status) status = read_params(ctx, config, p);
+    if (!status) status = open_device(ctx, config, p);
+    if (!status) status = lg_problem_load_data(ctx, config, p);
+    if (!status) status = lg_resample(ctx, config, p);
+    if (!status) status = read_optimizer(ctx, config, p);
+    if (!status) status = lg_ensemble_apply(ctx, config, p);
+    if (!status) status = lg_problem_read_options(ctx, config, p);
+    if (!status) status = p->backend->plan(ctx, p->device, &p->job, p->job.task != LG_TASK_simulate, &p->plan);
+    if (!status) status = print_effective(ctx, config, p);
+    return status;
+}
+
+lg_status lg_problem_create(lg_context *ctx, const lg_config *config, lg_problem **out)
+{
+    lg_problem *p = calloc(1, sizeof *p);
+    if (!p) return lg_fail(ctx, LG_ERR_MEMORY, "out of memory");
+    const lg_status status = build(ctx, config, p);
+    if (status) {
+        lg_problem_free(p);
+        return status;
+    }
+    if (p->plan.segment > 1 && p->plan.segment < p->job.steps)
+        lg_log(ctx, LG_LOG_INFO, "the tape of %u steps does not fit: checkpoints every %u steps, one more forward pass",
+               p->job.steps, p->plan.segment);
+    *out = p;
+    return LG_OK;
+}
+
+void lg_problem_free(lg_problem *p)
+{
+    if (!p) return;
+    if (p->batch) p->backend->destroy(p->batch);
+    if (p->device) p->backend->close(p->device);
+    void *const owned[] = {p->start,         p->target,     p->record,      p->target_stat,
+                           p->weight_stat,   p->params,     p->config_yaml, p->checkpoint,
+                           p->fit_optimizer, p->fit_target, p->fit_weight,  p->resample};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
+    lg_ensemble_close(&p->ensemble);
+    lg_sample_close(&p->sample);
+    free(p);
+}
+
+/* ---- questions -------------------------------------------------------------------------------------------------- */
+
+void lg_problem_describe(const lg_problem *p, lg_problem_info *info)
+{
+    const lg_job *job = &p->job;
+    *info = (lg_problem_info){
+        .model = job->model->name,
+        .task = task_names[job->task],
+        .loss = job->task == LG_TASK_simulate ? "none" : loss_names[job->loss],
+        .device = p->device_text,
+        .model_index = (int)job->model->id,
+        .params = job->model->params,
+        .fits = (int)job->fits,
+        .species = job->model->species,
+        .height = (int)job->height,
+        .width = (int)job->width,
+        .capacity = job->model->species ? (int)job->capacity : 0,
+        .replicates = job->replicates,
+        .steps = job->steps,
+        .iterations = p->iterations,
+        .seed = job->seed,
+        .pool = job->pool,
+        .statistics = job->target_stat ? (int)lg_job_statistics(job) : 0,
+        .state_bytes = p->plan.state_bytes,
+        .tape_bytes = p->plan.tape_bytes,
+        .total_bytes = p->plan.total_bytes,
+        .checkpoint_interval = p->plan.segment > 1 && p->plan.segment < job->steps ? p->plan.segment : 0,
+    };
+}
+
+void lg_problem_start(const lg_problem *p, int fit, double *params)
+{
+    const size_t P = (size_t)p->job.model->params;
+    memcpy(params, p->params + (size_t)fit * P, P * sizeof *params);
+}
+
+bool lg_problem_is_fitted(const lg_problem *p, int param)
+{
+    return param >= 0 && param < p->job.model->params && p->job.optimizer.fitted[param];
+}
+
+const double *lg_problem_target(const lg_problem *p)
+{
+    return p->target_stat;
+}
+
+const double *lg_problem_weight(const lg_problem *p)
+{
+    return p->weight_stat;
+}

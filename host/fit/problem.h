@@ -1,0 +1,41 @@
+/* A problem: the checked configuration turned into a job, with the data it points at and the device it runs on. */
+#ifndef LG_FIT_PROBLEM_H
+#define LG_FIT_PROBLEM_H
+
+#include "backend/backend.h"
+#include "config/config.h"
+#include "fit/ensemble.h"
+
+struct lg_problem {
+    lg_job job; /* its pointers belong to the problem: the arrays below */
+    uint8_t *start, *target;
+    uint32_t *record;
+    double *target_stat, *weight_stat, *params;
+
+    const lg_backend *backend;
+    lg_device *device;
+    char device_text[160];
+    lg_plan plan;
+    lg_dbatch *batch; /* of lg_evaluate, made at its first call */
+
+    char *config_yaml;
+    int64_t iterations;
+    int64_t stop_window;
+    double stop_tolerance, stop_seconds;
+    lg_ensemble ensemble;
+    lg_sample sample;            /* of a bootstrap */
+    lg_optimizer *fit_optimizer; /* the job's per-fit arrays; target_stat and weight_stat above stay the data's own */
+    double *fit_target, *fit_weight;
+    uint32_t *resample;
+    char *checkpoint;       /* file, or NULL */
+    lg_fit_options options; /* as the configuration has them */
+};
+
+/* Fills the job's start states, targets and records from files or by generation; the model, task, lattice and steps of the
+ * job are set. Data may set lattice sizes and steps that the configuration leaves open. */
+lg_status lg_problem_load_data(lg_context *ctx, const lg_config *config, lg_problem *problem);
+
+/* Fills the options: checkpoint.* and run.time_limit. */
+lg_status lg_problem_read_options(lg_context *ctx, const lg_config *config, lg_problem *problem);
+
+#endif

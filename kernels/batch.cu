@@ -1,0 +1,498 @@
+/* The CUDA backend's batch: memory plan, allocation, running, reads; and its table of functions.
+ *
+ * The layout of a batch is a size for each of its buffers. A plan adds them up; creation allocates them. Where the
+ * whole tape does not fit, the tape of a segment of steps is kept and states are stored every segment: the largest
+ * segment that fits is taken, since one more forward pass is the price of any. */
+#include "device.cuh"
+
+/* ---- plan ------------------------------------------------------------------------------------------------------- */
+
+static const lg_cuda_model *model_of(const lg_job *job)
+{
+    switch (job->model->id) {
+    case LG_MODEL_SI: return &lg_cuda_si;
+    case LG_MODEL_PRW: return &lg_cuda_prw;
+    default: return &lg_cuda_mk;
+    }
+}
+
+static size_t pool_bytes(const lg_job *job, const lg_layout *l, bool target)
+{
+    if (!job->model->species || (target && !job->target)) return 0;
+    return (target && job->task != LG_TASK_transition ? 1 : job->pool) * l->sample;
+}
+
+/* Trace rows that fit into 64 MiB, at most 1024. */
+static size_t rows_at_once(const lg_job *job)
+{
+    const size_t row = (size_t)job->fits * ((size_t)job->model->params + 3) * sizeof(double),
+                 fit = ((size_t)64 << 20) / row;
+    const size_t least = LG_GRAPH_ITERATIONS;
+    return fit > 1024 ? 1024 : (fit < least ? least : fit);
+}
+
+static size_t make_layout(const lg_job *job, const lg_device *device, bool gradients, uint32_t segment, lg_layout *l)
+{
+    const size_t F = job->fits, P = (size_t)job->model->params, K = lg_job_statistics(job);
+    memset(l, 0, sizeof *l);
+    l->segment = segment;
+    model_of(job)->layout(job, device, gradients, l);
+    l->bytes[LG_BUF_CLOCK] = sizeof(lg_clock);
+    l->bytes[LG_BUF_OPTIMIZER] = sizeof(lg_optimizer);
+    l->bytes[LG_BUF_FIT_STATE] = F * sizeof(lg_fit_state);
+    l->bytes[LG_BUF_PARAMS] = l->bytes[LG_BUF_GRADIENT] = F * P * sizeof(double);
+    l->bytes[LG_BUF_LOSS] = l->bytes[LG_BUF_SLOPE] = F * sizeof(double);
+    l->bytes[LG_BUF_ROWS] = gradients ? rows_at_once(job) * F * (P + 3) * sizeof(double) : 0;
+    l->bytes[LG_BUF_START] = pool_bytes(job, l, false);
+    l->bytes[LG_BUF_TARGET] = pool_bytes(job, l, true);
+    l->bytes[LG_BUF_RECORD] = job->records * sizeof(uint32_t);
+    l->bytes[LG_BUF_TARGET_STAT] = l->bytes[LG_BUF_WEIGHT_STAT] = job->target_stat ? K * sizeof(double) : 0;
+    l->bytes[LG_BUF_STAT] = l->bytes[LG_BUF_STAT_ADJOINT] = F * K * sizeof(double);
+    size_t total = 0;
+    for (int i = 0; i < LG_BUF_COUNT; i++) total += (l->bytes[i] + 255) / 256 * 256;
+    return total;
+}
+
+static size_t memory_limit(const lg_job *job)
+{
+    if (job->memory_limit) return job->memory_limit;
+    size_t available = 0, total = 0;
+    cudaMemGetInfo(&available, &total);
+    return available / 10 * 9;
+}
+
+static lg_status plan_layout(lg_context *ctx, const lg_device *device, const lg_job *job, bool gradients, lg_layout *l,
+                             lg_plan *plan)
+{
+    const size_t limit = memory_limit(job);
+    const uint32_t steps = job->steps > 0 ? job->steps : 1;
+    size_t total = make_layout(job, device, gradients, steps, l), least = total;
+    for (uint32_t parts = 2; total > limit && gradients && parts <= steps; parts++) {
+        const uint32_t segment = (steps + parts - 1) / parts;
+        if (segment == l->segment) continue;
+        total = make_layout(job, device, gradients, segment, l);
+        if (total > least && segment * (uint64_t)segment < steps) break; /* checkpoints outgrow the tape from here on */
+        if (total < least) least = total;
+    }
+    plan->segment = l->segment;
+    plan->state_bytes = l->bytes[LG_BUF_STATE] + l->bytes[LG_BUF_OTHER] + l->bytes[LG_BUF_WORK];
+    plan->tape_bytes = l->bytes[LG_BUF_TAPE] + l->bytes[LG_BUF_CHECKPOINT];
+    plan->total_bytes = total;
+    if (total <= limit) return LG_OK;
+    return lg_fail(
+        ctx, LG_ERR_MEMORY,
+        "the batch needs %.1f MiB of GPU memory even with tape checkpoints, and the limit is %.1f MiB: use fewer "
+        "replicates, fits or steps, or raise memory_limit",
+        (double)least / 1048576.0, (double)limit / 1048576.0);
+}
+
+static lg_status cuda_plan(lg_context *ctx, lg_device *device, const lg_job *job, bool gradients, lg_plan *plan)
+{
+    lg_layout l;
+    cudaSetDevice(device->index);
+    return plan_layout(ctx, device, job, gradients, &l, plan);
+}
+
+/* ---- creation --------------------------------------------------------------------------------------------------- */
+
+static void cuda_destroy(lg_dbatch *b)
+{
+    if (!b) return;
+    cudaSetDevice(b->device->index);
+    if (b->stream) cudaStreamSynchronize(b->stream);
+    if (b->graph) cudaGraphExecDestroy(b->graph);
+    for (int i = 0; i < LG_BUF_COUNT; i++) cudaFree(b->memory[i]);
+    if (b->stream) cudaStreamDestroy(b->stream);
+    free(b);
+}
+
+static void fill_view(lg_dbatch *b)
+{
+    const lg_job *job = b->job;
+    lg_view *v = &b->view;
+    void **m = b->memory;
+    v->F = job->fits;
+    v->first_fit = job->first_fit;
+    v->R = job->replicates;
+    v->P = (uint32_t)job->model->params;
+    v->steps = job->steps;
+    v->segment = b->layout.segment;
+    v->H = job->height;
+    v->W = job->width;
+    v->species = (uint32_t)job->model->species;
+    v->capacity = job->capacity;
+    v->pool = job->pool;
+    v->records = job->records;
+    v->statistics = (uint32_t)job->model->statistics;
+    v->transition = job->task == LG_TASK_transition;
+    v->v0_const = job->v0_const;
+    v->loss = job->loss;
+    v->estimator = job->binary;
+    v->seed = job->seed;
+    v->gamma = job->gamma;
+    v->tau = job->tau;
+    v->clock = (const lg_clock *)m[LG_BUF_CLOCK];
+    v->optimizer = (const lg_optimizer *)m[LG_BUF_OPTIMIZER];
+    v->fit_state = (lg_fit_state *)m[LG_BUF_FIT_STATE];
+    v->params = (double *)m[LG_BUF_PARAMS];
+    v->loss_value = (double *)m[LG_BUF_LOSS];
+    v->slope = (double *)m[LG_BUF_SLOPE];
+    v->gradient = (double *)m[LG_BUF_GRADIENT];
+    v->rows = (double *)m[LG_BUF_ROWS];
+    v->mk = job->model->id == LG_MODEL_MK ? (lg_mk_fit *)m[LG_BUF_CONSTANTS] : NULL;
+    v->si = job->model->id == LG_MODEL_SI ? (lg_si_fit *)m[LG_BUF_CONSTANTS] : NULL;
+    v->prw = job->model->id == LG_MODEL_PRW ? (lg_prw_fit *)m[LG_BUF_CONSTANTS] : NULL;
+    v->start = (const uint8_t *)m[LG_BUF_START];
+    v->target = (const uint8_t *)m[LG_BUF_TARGET];
+    v->record = (const uint32_t *)m[LG_BUF_RECORD];
+    v->target_stat = (const double *)m[LG_BUF_TARGET_STAT];
+    v->weight_stat = (const double *)m[LG_BUF_WEIGHT_STAT];
+    v->state = (uint8_t *)m[LG_BUF_STATE];
+    v->other = (uint8_t *)m[LG_BUF_OTHER];
+    v->work = (uint8_t *)m[LG_BUF_WORK];
+    v->tape = (uint8_t *)m[LG_BUF_TAPE];
+    v->checkpoint = (uint8_t *)m[LG_BUF_CHECKPOINT];
+    v->adjoint = (float *)m[LG_BUF_ADJOINT];
+    v->adjoint2 = (float *)m[LG_BUF_ADJOINT2];
+    v->sums = (lg_u64 *)m[LG_BUF_SUMS];
+    v->error = (lg_u64 *)m[LG_BUF_ERROR];
+    v->replicate_stat = (double *)m[LG_BUF_REPLICATE_STAT];
+    v->stat = (double *)m[LG_BUF_STAT];
+    v->stat_adjoint = (double *)m[LG_BUF_STAT_ADJOINT];
+    v->part = (double *)m[LG_BUF_PART];
+    v->parts = b->layout.parts;
+    v->grad_parts = b->layout.grad_parts;
+}
+
+/* SI states of one byte a site to one bit a site; row by row, 32 sites a word. */
+static uint32_t *pack_states(const uint8_t *states, size_t count, uint32_t H, uint32_t W)
+{
+    const size_t words = (W + 31u) / 32u;
+    uint32_t *bits = (uint32_t *)calloc(count * H * words, sizeof *bits);
+    for (size_t row = 0; bits && row < count * H; row++)
+        for (uint32_t j = 0; j < W; j++) bits[row * words + j / 32] |= (uint32_t)(states[row * W + j] != 0) << j % 32;
+    return bits;
+}
+
+static cudaError_t put(lg_dbatch *b, lg_buffer buffer, const void *from)
+{
+    if (!b->layout.bytes[buffer] || !from) return cudaSuccess;
+    return cudaMemcpyAsync(b->memory[buffer], from, b->layout.bytes[buffer], cudaMemcpyHostToDevice, b->stream);
+}
+
+static lg_status put_states(lg_context *ctx, lg_dbatch *b, lg_buffer buffer, const uint8_t *states)
+{
+    if (!b->layout.bytes[buffer]) return LG_OK;
+    const void *from = states;
+    uint32_t *bits = NULL;
+    if (b->job->model->id == LG_MODEL_SI) {
+        from = bits = pack_states(states, b->layout.bytes[buffer] / b->layout.sample, b->job->height, b->job->width);
+        if (!bits) return lg_fail(ctx, LG_ERR_MEMORY, "out of memory while packing start states");
+    }
+    cudaError_t error = put(b, buffer, from);
+    if (!error) error = cudaStreamSynchronize(b->stream);
+    free(bits);
+    return lg_cuda_status(ctx, error, "copying states to the GPU");
+}
+
+static lg_status wait(lg_context *ctx, lg_dbatch *b, const char *doing)
+{
+    cudaError_t error = cudaGetLastError();
+    const cudaError_t done = cudaStreamSynchronize(b->stream);
+    if (!error) error = done;
+    return lg_cuda_status(ctx, error, doing);
+}
+
+static lg_status cuda_set_params(lg_context *ctx, lg_dbatch *b, const double *params)
+{
+    cudaSetDevice(b->device->index);
+    const lg_status status = lg_cuda_status(ctx, put(b, LG_BUF_PARAMS, params), "copying parameters to the GPU");
+    if (status) return status;
+    lg_cuda_start_fits(b);
+    lg_cuda_prepare(b);
+    return wait(ctx, b, "setting parameters");
+}
+
+static cudaError_t set_clock(lg_dbatch *b, uint64_t iteration)
+{
+    const lg_clock clock = {iteration, 0};
+    const cudaError_t error = put(b, LG_BUF_CLOCK, &clock);
+    return error ? error : cudaStreamSynchronize(b->stream);
+}
+
+static lg_status cuda_reset(lg_context *ctx, lg_dbatch *b, uint64_t iteration)
+{
+    cudaSetDevice(b->device->index);
+    const lg_status status = lg_cuda_status(ctx, set_clock(b, iteration), "resetting a batch");
+    if (status) return status;
+    b->step = 0;
+    b->kept = false;
+    b->run->start(b, b->view);
+    return wait(ctx, b, "resetting a batch");
+}
+
+/* Buffers the host may read before a kernel has written them start as zeros; the others are written before they are
+ * read. */
+static bool starts_as_zeros(int buffer)
+{
+    return buffer == LG_BUF_LOSS || buffer == LG_BUF_SLOPE || buffer == LG_BUF_GRADIENT || buffer == LG_BUF_STAT ||
+           buffer == LG_BUF_REPLICATE_STAT;
+}
+
+static lg_status fill(lg_context *ctx, lg_dbatch *b)
+{
+    const lg_job *job = b->job;
+    cudaError_t error = cudaStreamCreate(&b->stream);
+    for (int i = 0; i < LG_BUF_COUNT && !error; i++) {
+        if (!b->layout.bytes[i]) continue;
+        error = cudaMalloc(&b->memory[i], b->layout.bytes[i]);
+        if (!error && starts_as_zeros(i)) error = cudaMemsetAsync(b->memory[i], 0, b->layout.bytes[i], b->stream);
+    }
+    fill_view(b);
+    if (!error) error = put(b, LG_BUF_OPTIMIZER, &job->optimizer);
+    if (!error) error = put(b, LG_BUF_RECORD, job->record);
+    if (!error) error = put(b, LG_BUF_TARGET_STAT, job->target_stat);
+    if (!error) error = put(b, LG_BUF_WEIGHT_STAT, job->weight_stat);
+    lg_status status = lg_cuda_status(ctx, error, "allocating a batch on the GPU");
+    if (!status) status = put_states(ctx, b, LG_BUF_START, job->start);
+    if (!status) status = put_states(ctx, b, LG_BUF_TARGET, job->target);
+    if (!status) status = cuda_set_params(ctx, b, job->params);
+    return status ? status : cuda_reset(ctx, b, 0);
+}
+
+static lg_status cuda_create(lg_context *ctx, lg_device *device, const lg_job *job, bool gradients, lg_dbatch **out)
+{
+    lg_layout l;
+    lg_plan plan;
+    cudaSetDevice(device->index);
+    lg_status status = plan_layout(ctx, device, job, gradients, &l, &plan);
+    if (status) return status;
+    lg_dbatch *b = (lg_dbatch *)calloc(1, sizeof *b);
+    if (!b) return lg_fail(ctx, LG_ERR_MEMORY, "out of memory");
+    b->job = job;
+    b->device = device;
+    b->run = model_of(job);
+    b->layout = l;
+    b->gradients = gradients;
+    status = fill(ctx, b);
+    if (status) cuda_destroy(b);
+    else *out = b;
+    return status;
+}
+
+/* ---- running ---------------------------------------------------------------------------------------------------- */
+
+static lg_status cuda_forward(lg_context *ctx, lg_dbatch *b, uint32_t steps, bool keep)
+{
+    if (keep && (!b->gradients || b->step != 0 || steps != b->job->steps))
+        return lg_fail(ctx, LG_ERR_INTERNAL,
+                       "a tape is kept only for a whole run from step 0 of a batch made for gradients");
+    if (steps == 0) return LG_OK;
+    cudaSetDevice(b->device->index);
+    b->run->forward(b, b->view, b->step, steps, keep);
+    b->step += steps;
+    b->kept = keep;
+    return lg_cuda_status(ctx, cudaGetLastError(), "running simulation steps");
+}
+
+static void launch_loss(lg_dbatch *b, const lg_view &v)
+{
+    if (v.target_stat) lg_cuda_statistics(b, v);
+    else b->run->error(b, v);
+    lg_cuda_loss(b, v);
+}
+
+static lg_status cuda_loss(lg_context *ctx, lg_dbatch *b)
+{
+    if (!b->job->target && !b->job->target_stat)
+        return lg_fail(ctx, LG_ERR_UNSUPPORTED, "task simulate has nothing to compare with, so there is no loss");
+    cudaSetDevice(b->device->index);
+    launch_loss(b, b->view);
+    return lg_cuda_status(ctx, cudaGetLastError(), "computing the loss");
+}
+
+static lg_status cuda_backward(lg_context *ctx, lg_dbatch *b)
+{
+    if (!b->kept) return lg_fail(ctx, LG_ERR_INTERNAL, "the backward pass needs a forward pass that kept its tape");
+    cudaSetDevice(b->device->index);
+    b->run->backward(b, b->view);
+    lg_cuda_finish(b, b->view, false);
+    return lg_cuda_status(ctx, cudaGetLastError(), "running the backward pass");
+}
+
+/* Optimiser iteration `offset` after the clock's. */
+static void launch_iteration(lg_dbatch *b, uint32_t offset)
+{
+    lg_view v = b->view;
+    v.offset = offset;
+    b->run->forward(b, v, 0, v.steps, true);
+    launch_loss(b, v);
+    b->run->backward(b, v);
+    lg_cuda_finish(b, v, true);
+}
+
+/* LG_GRAPH_ITERATIONS iterations and the clock's advance, captured once. Runs of many launches gain nothing from it. */
+static cudaError_t capture(lg_dbatch *b)
+{
+    cudaGraph_t graph = NULL;
+    cudaError_t error = cudaStreamBeginCapture(b->stream, cudaStreamCaptureModeThreadLocal);
+    if (error) return error;
+    for (uint32_t i = 0; i < LG_GRAPH_ITERATIONS; i++) launch_iteration(b, i);
+    lg_cuda_tick(b, LG_GRAPH_ITERATIONS);
+    error = cudaStreamEndCapture(b->stream, &graph);
+    if (!error) error = cudaGraphInstantiate(&b->graph, graph, 0);
+    if (graph) cudaGraphDestroy(graph);
+    return error;
+}
+
+static cudaError_t run_iterations(lg_dbatch *b, uint32_t count)
+{
+    cudaError_t error = cudaSuccess;
+    if (!b->graph && count >= LG_GRAPH_ITERATIONS && b->layout.launches <= LG_GRAPH_LAUNCHES) error = capture(b);
+    while (!error && b->graph && count >= LG_GRAPH_ITERATIONS) {
+        error = cudaGraphLaunch(b->graph, b->stream);
+        count -= LG_GRAPH_ITERATIONS;
+    }
+    for (uint32_t i = 0; i < count && !error; i++) {
+        launch_iteration(b, 0);
+        lg_cuda_tick(b, 1);
+    }
+    return error ? error : cudaGetLastError();
+}
+
+static lg_status cuda_advance(lg_context *ctx, lg_dbatch *b, uint64_t iteration, uint32_t count, double *rows)
+{
+    if (!b->gradients) return lg_fail(ctx, LG_ERR_INTERNAL, "a batch made without gradients cannot be fitted");
+    if (!b->job->target && !b->job->target_stat) return cuda_loss(ctx, b);
+    cudaSetDevice(b->device->index);
+    const size_t row = (size_t)b->job->fits * ((size_t)b->job->model->params + 3);
+    const uint32_t most = (uint32_t)rows_at_once(b->job);
+    while (count > 0) {
+        const uint32_t some = count < most ? count : most;
+        cudaError_t error = set_clock(b, iteration);
+        if (!error) error = run_iterations(b, some);
+        if (!error)
+            error = cudaMemcpyAsync(rows, b->view.rows, some * row * sizeof *rows, cudaMemcpyDeviceToHost, b->stream);
+        const cudaError_t done = cudaStreamSynchronize(b->stream);
+        if (error || done) return lg_cuda_status(ctx, error ? error : done, "running optimiser iterations");
+        rows += some * row;
+        iteration += some;
+        count -= some;
+    }
+    b->step = b->job->steps;
+    b->kept = false;
+    return LG_OK;
+}
+
+/* ---- reads ------------------------------------------------------------------------------------------------------ */
+
+static lg_status get(lg_context *ctx, lg_dbatch *b, lg_buffer buffer, void *out)
+{
+    cudaSetDevice(b->device->index);
+    cudaError_t error = cudaSuccess;
+    if (b->layout.bytes[buffer])
+        error = cudaMemcpyAsync(out, b->memory[buffer], b->layout.bytes[buffer], cudaMemcpyDeviceToHost, b->stream);
+    const cudaError_t done = cudaStreamSynchronize(b->stream);
+    return lg_cuda_status(ctx, error ? error : done, "reading results from the GPU");
+}
+
+static lg_status cuda_get_params(lg_context *ctx, lg_dbatch *b, double *params)
+{
+    return get(ctx, b, LG_BUF_PARAMS, params);
+}
+
+static lg_status cuda_get_loss(lg_context *ctx, lg_dbatch *b, double *loss)
+{
+    return get(ctx, b, LG_BUF_LOSS, loss);
+}
+
+static lg_status cuda_get_gradient(lg_context *ctx, lg_dbatch *b, double *gradient)
+{
+    return get(ctx, b, LG_BUF_GRADIENT, gradient);
+}
+
+static lg_status cuda_get_statistics(lg_context *ctx, lg_dbatch *b, double *values)
+{
+    cudaSetDevice(b->device->index);
+    lg_cuda_statistics(b, b->view);
+    return get(ctx, b, LG_BUF_STAT, values);
+}
+
+static lg_status cuda_get_fit_state(lg_context *ctx, lg_dbatch *b, lg_fit_state *state)
+{
+    return get(ctx, b, LG_BUF_FIT_STATE, state);
+}
+
+static lg_status cuda_set_fit_state(lg_context *ctx, lg_dbatch *b, const lg_fit_state *state)
+{
+    cudaSetDevice(b->device->index);
+    const lg_status status = lg_cuda_status(ctx, put(b, LG_BUF_FIT_STATE, state), "restoring fits");
+    if (status) return status;
+    lg_cuda_restore_fits(b);
+    lg_cuda_prepare(b);
+    return wait(ctx, b, "restoring fits");
+}
+
+/* PRW: [count][4] = x, y, vx, vy from [4][R]; SI: bytes from bits; MK: as it is. */
+static void unpack(const lg_job *job, const void *raw, uint32_t first, uint32_t count, void *out)
+{
+    const size_t sites = lg_job_sites(job), words = (job->width + 31u) / 32u;
+    if (job->model->id == LG_MODEL_PRW) {
+        for (uint32_t i = 0; i < count; i++)
+            for (size_t c = 0; c < 4; c++)
+                ((int32_t *)out)[4 * (size_t)i + c] = ((const int32_t *)raw)[c * job->replicates + first + i];
+        return;
+    }
+    for (size_t site = 0; site < count * sites; site++) {
+        const size_t row = site / job->width, j = site % job->width;
+        ((uint8_t *)out)[site] = (uint8_t)(((const uint32_t *)raw)[row * words + j / 32] >> j % 32 & 1u);
+    }
+}
+
+static lg_status cuda_get_states(lg_context *ctx, lg_dbatch *b, uint32_t fit, uint32_t first, uint32_t count, void *out)
+{
+    const lg_job *job = b->job;
+    if (fit >= job->fits || first > job->replicates || count > job->replicates - first)
+        return lg_fail(ctx, LG_ERR_RANGE,
+                       "states of fit %u, replicates %u to %u were asked for; the batch has %u fits of %u", fit, first,
+                       first + count, job->fits, job->replicates);
+    cudaSetDevice(b->device->index);
+    const bool walk = job->model->id == LG_MODEL_PRW, direct = job->model->id == LG_MODEL_MK;
+    const size_t sample = b->layout.sample, skip = (size_t)fit * job->replicates + (walk ? 0 : first);
+    const size_t bytes = (walk ? job->replicates : count) * sample;
+    void *raw = direct ? out : malloc(bytes + 1);
+    if (!raw) return lg_fail(ctx, LG_ERR_MEMORY, "out of memory while reading states");
+    cudaError_t error = cudaSuccess;
+    if (bytes) error = cudaMemcpyAsync(raw, b->view.state + skip * sample, bytes, cudaMemcpyDeviceToHost, b->stream);
+    const cudaError_t done = cudaStreamSynchronize(b->stream);
+    if (!error) error = done;
+    if (!error && !direct) unpack(job, raw, first, count, out);
+    if (!direct) free(raw);
+    return lg_cuda_status(ctx, error, "reading states from the GPU");
+}
+
+/* ---- the table -------------------------------------------------------------------------------------------------- */
+
+const lg_backend lg_backend_cuda = {
+    "cuda",
+    lg_cuda_open,
+    lg_cuda_close,
+    lg_cuda_describe,
+    cuda_plan,
+    cuda_create,
+    cuda_destroy,
+    cuda_set_params,
+    cuda_reset,
+    cuda_forward,
+    cuda_loss,
+    cuda_backward,
+    cuda_advance,
+    cuda_get_params,
+    cuda_get_loss,
+    cuda_get_gradient,
+    cuda_get_statistics,
+    cuda_get_states,
+    cuda_get_fit_state,
+    cuda_set_fit_state,
+    false, /* per_fit: an ensemble whose fits have data or an optimiser of their own runs on the cpu */
+};

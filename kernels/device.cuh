@@ -1,0 +1,214 @@
+/* Inside the CUDA backend: the batch, what kernels see of it, and what each model supplies.
+ *
+ * One optimiser iteration is forward, error (loss parts of each replicate), loss, backward, finish: five or six
+ * launches whatever the number of fits and replicates. Everything stays on the device; the host reads trace rows. */
+#ifndef LG_KERNELS_DEVICE_CUH
+#define LG_KERNELS_DEVICE_CUH
+
+#include "host.cuh"
+#include "launch.cuh"
+
+typedef unsigned long long lg_u64; /* the type CUDA's 64-bit atomics want */
+
+/* Where the fit stands; on the device, so that a captured graph can be replayed. */
+struct lg_clock {
+    uint64_t iteration; /* of the first of the graph's iterations */
+    uint64_t row;       /* trace row of that iteration */
+};
+
+/* What a kernel sees of a batch, passed by value. FR = fits x replicates, fr = fit * R + replicate. */
+struct lg_view {
+    uint32_t F, first_fit, R, P, steps, segment;
+    uint32_t H, W, species, capacity, pool, records, statistics;
+    bool transition, v0_const;
+    lg_loss loss;
+    lg_estimator estimator;
+    uint64_t seed;
+    double gamma, tau;
+
+    const lg_clock *clock;
+    uint32_t offset; /* iteration = clock->iteration + offset */
+    const lg_optimizer *optimizer;
+    lg_fit_state *fit_state; /* [F] */
+    double *params;          /* [F][P] */
+    double *loss_value;      /* [F] */
+    double *slope;           /* [F] dL/dS of a state loss */
+    double *gradient;        /* [F][P] */
+    double *rows;            /* [..][F][P + 3] */
+    lg_mk_fit *mk;           /* [F]; of these three the model's own */
+    lg_si_fit *si;
+    lg_prw_fit *prw;
+
+    const uint8_t *start, *target; /* MK: [pool][2][H][W]; SI: packed, [pool][H][words] of 32 bits */
+    const uint32_t *record;
+    const double *target_stat, *weight_stat; /* [records][statistics] */
+
+    uint8_t *state; /* MK [FR][2][H][W]; SI uint32 [FR][H][words]; PRW int32 [F][4][R] */
+    uint8_t *other; /* large lattices: the second buffer of a step */
+    uint8_t *work;  /* large lattices: state that the backward pass walks back */
+    uint8_t *tape;  /* MK uint16 [FR][segment][pair rows][W]; SI states before each step */
+    uint8_t
+        *checkpoint; /* [segments - 1][FR] states before steps segment, 2 segment, ...; NULL: the whole tape is kept */
+    float *adjoint;  /* dL/dstate between segments, or of large lattices: [FR][species][H][W] */
+    float *adjoint2; /* large lattices: the second buffer of a step */
+    lg_u64 *sums;    /* [FR][species x 2] integer sums on the way to statistics (large lattices) */
+    lg_u64 *error;   /* [FR] sum of (X - X_ref)^2; count: difference in newly aware sites; nll: [F][2][9] counts */
+    double *replicate_stat; /* [FR][records][statistics]; PRW: [F][parts][steps][3] sums of MSD and Jacobian */
+    double *stat;           /* [F][records][statistics] means over replicates */
+    double *stat_adjoint;   /* the same shape: dL/ds */
+    double *part;           /* [FR][grad_parts][P] gradient contributions */
+    uint32_t parts;         /* blocks a lattice is spread over; PRW: blocks a fit's walkers are spread over */
+    uint32_t grad_parts;
+};
+
+struct lg_device {
+    int index, sms;
+    int shared_limit; /* bytes of shared memory a block may have */
+    int major, minor;
+    size_t memory;
+    char name[256];
+};
+
+/* One piece of device memory each; sizes come from the layout, so that a plan and an allocation cannot differ. */
+enum lg_buffer {
+    LG_BUF_CLOCK,
+    LG_BUF_OPTIMIZER,
+    LG_BUF_FIT_STATE,
+    LG_BUF_PARAMS,
+    LG_BUF_LOSS,
+    LG_BUF_SLOPE,
+    LG_BUF_GRADIENT,
+    LG_BUF_ROWS,
+    LG_BUF_CONSTANTS,
+    LG_BUF_START,
+    LG_BUF_TARGET,
+    LG_BUF_RECORD,
+    LG_BUF_TARGET_STAT,
+    LG_BUF_WEIGHT_STAT,
+    LG_BUF_STATE,
+    LG_BUF_OTHER,
+    LG_BUF_WORK,
+    LG_BUF_TAPE,
+    LG_BUF_CHECKPOINT,
+    LG_BUF_ADJOINT,
+    LG_BUF_ADJOINT2,
+    LG_BUF_SUMS,
+    LG_BUF_ERROR,
+    LG_BUF_REPLICATE_STAT,
+    LG_BUF_STAT,
+    LG_BUF_STAT_ADJOINT,
+    LG_BUF_PART,
+    LG_BUF_COUNT
+};
+
+struct lg_layout {
+    size_t bytes[LG_BUF_COUNT];
+    uint32_t segment, parts, grad_parts;
+    uint32_t launches; /* of one optimiser iteration, roughly */
+    size_t sample;     /* bytes of one replicate's state on the device */
+};
+
+/* What a model adds to the layout, and its launchers. All launch on batch->stream and return at once. */
+struct lg_cuda_model {
+    void (*layout)(const lg_job *job, const lg_device *device, bool gradients, lg_layout *layout);
+    void (*start)(lg_dbatch *b, const lg_view &v); /* start states into v.state */
+    void (*forward)(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep);
+    void (*error)(lg_dbatch *b, const lg_view &v); /* state losses and nll: fills v.error */
+    void (*backward)(lg_dbatch *b, const lg_view &v);
+};
+extern const lg_cuda_model lg_cuda_mk, lg_cuda_si, lg_cuda_prw;
+
+enum { LG_GRAPH_ITERATIONS = 16, LG_GRAPH_LAUNCHES = 64 /* of an iteration worth capturing */ };
+
+struct lg_dbatch {
+    const lg_job *job;
+    const lg_device *device;
+    const lg_cuda_model *run;
+    lg_layout layout;
+    bool gradients;
+    uint32_t step;
+    bool kept; /* the last forward pass wrote the tape */
+    void *memory[LG_BUF_COUNT];
+    lg_view view;
+    cudaStream_t stream;
+    cudaGraphExec_t graph; /* LG_GRAPH_ITERATIONS optimiser iterations; NULL until first used */
+};
+
+/* Turns a CUDA error into a status and a sentence with the remedy; LG_OK for cudaSuccess. */
+lg_status lg_cuda_status(lg_context *ctx, cudaError_t error, const char *doing);
+
+lg_status lg_cuda_open(lg_context *ctx, int index, int threads, lg_device **out);
+void lg_cuda_close(lg_device *device);
+void lg_cuda_describe(const lg_device *device, char *text, size_t size);
+
+/* Raises a kernel's limit of dynamic shared memory where needed; the launch reports what goes wrong. */
+template <class K> void lg_cuda_shared(K *kernel, size_t bytes)
+{
+    if (bytes > 48u * 1024u) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
+}
+
+/* fit.cu: launchers that do not depend on the model. */
+void lg_cuda_prepare(lg_dbatch *b);      /* fit constants from parameters */
+void lg_cuda_start_fits(lg_dbatch *b);   /* optimiser state from parameters */
+void lg_cuda_restore_fits(lg_dbatch *b); /* parameters from optimiser state */
+void lg_cuda_statistics(lg_dbatch *b, const lg_view &v);
+void lg_cuda_loss(lg_dbatch *b, const lg_view &v);
+void lg_cuda_finish(lg_dbatch *b, const lg_view &v,
+                    bool update); /* gradient; update: optimiser, trace row, constants */
+void lg_cuda_tick(lg_dbatch *b, uint32_t iterations);
+
+/* ---- device functions used by several kernels ------------------------------------------------------------------- */
+
+static __device__ inline lg_key lg_view_key(const lg_view &v)
+{
+    return lg_iteration_key(v.seed, v.clock->iteration + v.offset);
+}
+
+/* Row of the start pool of a replicate; of the target pool too for transitions, else the target is one state. */
+static __device__ inline uint32_t lg_view_pool(const lg_view &v, uint32_t replicate)
+{
+    if (v.transition) return lg_pair_index(v.seed, v.clock->iteration + v.offset, v.R, replicate, v.pool);
+    return replicate % v.pool;
+}
+
+static __device__ inline bool lg_view_skips(const lg_view &v, uint32_t fit)
+{
+    return v.fit_state[fit].frozen != 0;
+}
+
+/* Index of the first record at or after `step`. */
+static __device__ inline uint32_t lg_view_record(const lg_view &v, uint32_t step)
+{
+    uint32_t low = 0, high = v.records;
+    while (low < high) {
+        const uint32_t mid = low + (high - low) / 2;
+        if (v.record[mid] < step) low = mid + 1;
+        else high = mid;
+    }
+    return low;
+}
+
+/* Sum over the block's threads in an order that depends on their number alone; every thread gets it. scratch: one
+ * double a thread. Starts and ends with a barrier, so that scratch can overlay memory in use before and after. */
+static __device__ inline double lg_block_sum(double value, double *scratch, uint32_t thread, uint32_t threads)
+{
+    __syncthreads();
+    scratch[thread] = value;
+    __syncthreads();
+    for (uint32_t n = threads; n > 1;) {
+        const uint32_t half = (n + 1u) >> 1;
+        if (thread + half < n) scratch[thread] += scratch[thread + half];
+        __syncthreads();
+        n = half;
+    }
+    const double sum = scratch[0];
+    __syncthreads();
+    return sum;
+}
+
+static __device__ inline uint32_t lg_wrap(uint32_t i, int offset, uint32_t n)
+{
+    return offset < 0 ? (i == 0 ? n - 1u : i - 1u) : (offset > 0 ? (i + 1u == n ? 0u : i + 1u) : i);
+}
+
+#endif

@@ -1,0 +1,219 @@
+/* What mk.cu (a block per lattice) and mk_large.cu (many blocks per lattice) share: the arithmetic of a pair of sites,
+ * one above the other. Its counts are one register: n, m of row 2p in bytes 0, 1, those of row 2p + 1 in bytes 2, 3. */
+#ifndef LG_KERNELS_MK_CUH
+#define LG_KERNELS_MK_CUH
+
+#include "device.cuh"
+
+/* A species' move in one step: direction and the weights of dL/dD. */
+struct mk_move {
+    int row, column; /* T(E)(i, j) = E(i + row, j + column) */
+    float w[LG_MK_DIRECTIONS];
+    lg_mk_direction_draw draw; /* kept here because it is indexed by the direction that was drawn */
+};
+
+/* Heads of the blocks' shared memory. */
+struct alignas(16) mk_forward_head {
+    lg_mk_fit fit;
+    int offset[2][32][2]; /* where a move reads, by batch parity, step and species */
+    lg_u64 total[4];
+};
+struct alignas(16) mk_backward_head {
+    lg_mk_fit fit;
+    mk_move move[32][2];
+};
+
+bool lg_mk_fits_block(const lg_job *job, const lg_device *device, bool backward);
+void lg_mk_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *from,
+                         uint8_t *to, uint16_t *tape, uint8_t *checkpoint);
+void lg_mk_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *state,
+                          const uint16_t *tape);
+
+/* ---- memory ----------------------------------------------------------------------------------------------------- */
+
+static __device__ inline void lg_mk_copy_fit(lg_mk_fit *to, const lg_mk_fit *from, uint32_t thread, uint32_t threads)
+{
+    static_assert(sizeof(lg_mk_fit) % 4 == 0, "copied by 32-bit words");
+    for (uint32_t i = thread; i < sizeof(lg_mk_fit) / 4u; i += threads)
+        ((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
+}
+
+static __device__ inline uint32_t lg_mk_load(const uint8_t *state, uint32_t H, uint32_t W, uint32_t pair, uint32_t j)
+{
+    const uint8_t *n = state + (size_t)2u * pair * W + j, *m = n + (size_t)H * W;
+    const uint32_t low = (uint32_t)n[0] | (uint32_t)m[0] << 8;
+    return 2u * pair + 1u < H ? low | (uint32_t)n[W] << 16 | (uint32_t)m[W] << 24 : low;
+}
+
+static __device__ inline void lg_mk_store(uint8_t *state, uint32_t H, uint32_t W, uint32_t pair, uint32_t j,
+                                          uint32_t counts)
+{
+    uint8_t *n = state + (size_t)2u * pair * W + j, *m = n + (size_t)H * W;
+    n[0] = (uint8_t)counts;
+    m[0] = (uint8_t)(counts >> 8);
+    if (2u * pair + 1u < H) {
+        n[W] = (uint8_t)(counts >> 16);
+        m[W] = (uint8_t)(counts >> 24);
+    }
+}
+
+/* lam: A and B of row 2p, then of row 2p + 1; planes [fr][2][H][W]. */
+static __device__ inline void lg_mk_store_adjoint(float *planes, uint32_t fr, uint32_t H, uint32_t W, uint32_t pair,
+                                                  uint32_t j, const float *lam)
+{
+    const size_t sites = (size_t)H * W;
+    float *a = planes + (size_t)fr * 2u * sites + (size_t)2u * pair * W + j, *b = a + sites;
+    a[0] = lam[0];
+    b[0] = lam[1];
+    if (2u * pair + 1u < H) {
+        a[W] = lam[2];
+        b[W] = lam[3];
+    }
+}
+
+static __device__ inline void lg_mk_load_adjoint(const float *planes, uint32_t fr, uint32_t H, uint32_t W,
+                                                 uint32_t pair, uint32_t j, float *lam)
+{
+    const size_t sites = (size_t)H * W;
+    const float *a = planes + (size_t)fr * 2u * sites + (size_t)2u * pair * W + j, *b = a + sites;
+    lam[0] = a[0];
+    lam[1] = b[0];
+    lam[2] = 2u * pair + 1u < H ? a[W] : 0.0f;
+    lam[3] = 2u * pair + 1u < H ? b[W] : 0.0f;
+}
+
+/* Writes site (i, j) of a plane padded by one site all round, and the halo sites that mirror it on the torus. */
+template <class T>
+static __device__ inline void lg_mk_put(T *plane, uint32_t H, uint32_t W, uint32_t i, uint32_t j, T value)
+{
+    const int stride = (int)W + 2, down = (int)H * stride;
+    T *p = plane + (size_t)(i + 1u) * (W + 2u) + j + 1u;
+    const int across = j == 0 ? (int)W : (j + 1u == W ? -(int)W : 0);
+    const int along = i == 0 ? down : (i + 1u == H ? -down : 0);
+    p[0] = value;
+    if (across) p[across] = value;
+    if (along) {
+        p[along] = value;
+        if (across) p[along + across] = value;
+    }
+}
+
+/* ---- forward ---------------------------------------------------------------------------------------------------- */
+
+/* Bits: E_A, E_B of row 2p, E_A, E_B of row 2p + 1. */
+static __device__ inline uint32_t lg_mk_excite_pair(const lg_mk_fit *fit, lg_block b, uint32_t counts)
+{
+    const uint32_t N = fit->capacity;
+    return lg_mk_excited(b.w[0] & 0xffffu, counts & 255u, N) | lg_mk_excited(b.w[0] >> 16, counts >> 8 & 255u, N) << 1 |
+           lg_mk_excited(b.w[2] & 0xffffu, counts >> 16 & 255u, N) << 2 |
+           lg_mk_excited(b.w[2] >> 16, counts >> 24, N) << 3;
+}
+
+/* Moves and reacts the site whose counts start at bit `shift`; returns its tape byte. e points at the site's own
+ * excitation; the plane of A is read at offset to_a, that of B at to_b. */
+static __device__ inline uint32_t lg_mk_move_react(const lg_mk_fit *fit, uint32_t word, const uint8_t *e, int to_a,
+                                                   int to_b, uint32_t shift, uint32_t *counts)
+{
+    const uint32_t own = e[0];
+    uint32_t n = (*counts >> shift & 255u) - (own & 1u) + (e[to_a] & 1u);
+    uint32_t m = (*counts >> (shift + 8u) & 255u) - (own >> 1) + ((uint32_t)e[to_b] >> 1);
+    const uint32_t channel = lg_mk_channel(word);
+    const uint32_t fired = lg_mk_fires(fit, channel, lg_mk_u31(word), lg_mk_count(channel, n, m, fit->capacity));
+    const uint32_t delta = (channel & 1u) ? 0u - fired : fired;
+    if (channel < 4u) n += delta;
+    else m += delta;
+    *counts = (*counts & ~(0xffffu << shift)) | (n | m << 8) << shift;
+    return own | channel << LG_MK_TAPE_CHANNEL | fired << 5;
+}
+
+static __device__ inline void lg_mk_add_counts(uint32_t counts, uint32_t *sum)
+{
+    for (uint32_t shift = 0; shift < 32u; shift += 16u) {
+        const uint32_t n = counts >> shift & 255u, m = counts >> (shift + 8u) & 255u;
+        sum[0] += n;
+        sum[1] += n * n;
+        sum[2] += m;
+        sum[3] += m * m;
+    }
+}
+
+/* Sums of n, n^2, m, m^2 to mean A, mean B, var A, var B (population variance: (sites sum n^2 - (sum n)^2) / sites^2,
+ * with the numerator exact). */
+static __device__ inline void lg_mk_statistics(const lg_u64 *sum, size_t sites, double *out)
+{
+    const double n = (double)sites, squared = n * n;
+    const lg_u64 a = sum[0], a2 = sum[1], b = sum[2], b2 = sum[3];
+    out[0] = (double)a / n;
+    out[1] = (double)b / n;
+    out[2] = (double)(sites * a2 - a * a) / squared;
+    out[3] = (double)(sites * b2 - b * b) / squared;
+}
+
+/* ---- backward --------------------------------------------------------------------------------------------------- */
+
+static __device__ inline void lg_mk_weights(const lg_mk_fit *fit, lg_key key, uint32_t fit_id, uint32_t replicate,
+                                            uint32_t step, int species, mk_move *move)
+{
+    move->draw = lg_mk_draw_direction_soft(fit, key, fit_id, replicate, step, species);
+    move->row = lg_mk_row_offset(move->draw.q);
+    move->column = lg_mk_column_offset(move->draw.q);
+    lg_mk_direction_weights(fit, species, &move->draw, move->w);
+}
+
+/* The adjoint a segment starts from: of the loss after the last step, else what the later segment left. */
+static __device__ inline void lg_mk_seed(const lg_view &v, uint32_t f, uint32_t replicate, uint32_t pair, uint32_t j,
+                                         bool last, uint32_t counts, float *lam)
+{
+    if (!last) {
+        lg_mk_load_adjoint(v.adjoint, f * v.R + replicate, v.H, v.W, pair, j, lam);
+        return;
+    }
+    for (int i = 0; i < 4; i++) lam[i] = 0.0f;
+    if (!v.target) return;
+    const size_t index = v.transition ? lg_view_pool(v, replicate) : 0u;
+    const uint32_t wanted = lg_mk_load(v.target + index * 2u * v.H * v.W, v.H, v.W, pair, j);
+    const double slope = 2.0 * v.slope[f];
+    for (uint32_t i = 0; i < 4u; i++)
+        lam[i] = (float)(slope * (double)((int)(counts >> 8u * i & 255u) - (int)(wanted >> 8u * i & 255u)));
+}
+
+/* Adds dL/dX of the statistics recorded after this step: dmean/dX = 1 / sites, dvar/dX = 2 (X - mean) / sites. */
+static __device__ inline void lg_mk_inject(const lg_view &v, uint32_t fr, uint32_t f, uint32_t record, uint32_t counts,
+                                           float *lam)
+{
+    const double *adjoint = v.stat_adjoint + ((size_t)f * v.records + record) * 4u;
+    const double *stat = v.replicate_stat + ((size_t)fr * v.records + record) * 4u;
+    const double scale = 1.0 / ((double)v.R * v.H * v.W);
+    for (uint32_t i = 0; i < 4u; i++) {
+        const uint32_t s = i & 1u;
+        const double x = (double)(counts >> 8u * i & 255u);
+        lam[i] += (float)(scale * (adjoint[s] + 2.0 * adjoint[2u + s] * (x - stat[s])));
+    }
+}
+
+/* Undoes the reaction of the site whose counts start at bit `shift`, adds to dL/dk and carries its adjoint lam[2] (A,
+ * B) to the state before. g0, g1: Gumbel words of the site (estimator gs). */
+static __device__ inline void lg_mk_unreact(const lg_mk_fit *fit, lg_estimator estimator, uint32_t g0, uint32_t g1,
+                                            uint32_t code, uint32_t shift, uint32_t *counts, float *lam, float *k_sum)
+{
+    const uint32_t channel = code >> LG_MK_TAPE_CHANNEL & 7u, fired = code >> 5, g = channel >> 1;
+    const uint32_t delta = (channel & 1u) ? 0u - fired : fired;
+    const bool of_b = channel > 3u;
+    *counts -= delta << (of_b ? shift + 8u : shift);
+    float count, dn, dm;
+    lg_mk_count_gradient(channel, (float)(*counts >> shift & 255u), (float)(*counts >> (shift + 8u) & 255u),
+                         (float)fit->capacity, &count, &dn, &dm);
+    float l = of_b ? lam[1] : lam[0];
+    if (channel & 1u) l = -l;
+    if (estimator == LG_ESTIMATOR_gs)
+        l *= lg_gs_weight(fit->rate[g] * count, (float)(1.0 - fit->exact[g] * (double)count), (int)fired,
+                          lg_exponential(g0), lg_exponential(g1), fit->inv_tau);
+    const float dk = l * count * fit->unit_rate[g];
+    k_sum[0] += g == 0u ? dk : 0.0f;
+    k_sum[1] += g == 1u ? dk : 0.0f;
+    k_sum[2] += g == 2u ? dk : 0.0f;
+    lam[0] += l * fit->rate[g] * dn;
+    lam[1] += l * fit->rate[g] * dm;
+}
+
+#endif

@@ -1,0 +1,422 @@
+/* Malevanets-Kapral lattices of any size: many blocks per lattice, one launch a step forward and two backward; and the
+ * launchers that choose between this file and mk.cu. The mathematics, streams and tape are those of mk.cu.
+ *
+ * Forward: a block owns a tile of 32 x 64 sites (16 x 64 pairs, four pairs a thread). It excites its own sites and the
+ * ring of sites around them (6 % more random blocks), keeps the excitations in shared memory, moves and reacts, and
+ * writes the new counts to the other buffer: no block reads what another one writes in the same launch.
+ * Backward: `unreact` is pointwise and in place; `unmove` reads the neighbours' excitations from the tape and the moved
+ * adjoint from one buffer and writes the other.
+ * Memory: two buffers of state, the tape (a byte a site and step), two float buffers of adjoints.
+ * Determinism: a block adds its tile by a fixed tree into its own slot of v.part; finish adds the slots in order. */
+#include "mk.cuh"
+
+enum {
+    TILE_COLUMNS = 64,
+    TILE_ROWS = 32,
+    TILE_THREAD_ROWS = 4,
+    TILE_THREADS = TILE_COLUMNS * TILE_THREAD_ROWS,
+    TILE_PAIRS = TILE_ROWS / 2 / TILE_THREAD_ROWS,
+    TILE_STRIDE = TILE_COLUMNS + 2
+};
+
+/* Which tile of which lattice a block has, and which of its sites a thread has. */
+struct mk_tile {
+    uint32_t fr, f, replicate, fit_id;
+    uint32_t i0, j0, rows, columns; /* first site; size, less at the lattice's end */
+    uint32_t column, thread_row, thread;
+};
+
+static __device__ mk_tile mk_locate(const lg_view &v)
+{
+    mk_tile t;
+    const uint32_t across = (v.W + TILE_COLUMNS - 1u) / TILE_COLUMNS, tile = blockIdx.x % v.parts;
+    t.fr = blockIdx.x / v.parts;
+    t.f = t.fr / v.R;
+    t.replicate = t.fr % v.R;
+    t.fit_id = v.first_fit + t.f;
+    t.i0 = tile / across * TILE_ROWS;
+    t.j0 = tile % across * TILE_COLUMNS;
+    t.rows = v.H - t.i0 < TILE_ROWS ? v.H - t.i0 : (uint32_t)TILE_ROWS;
+    t.columns = v.W - t.j0 < TILE_COLUMNS ? v.W - t.j0 : (uint32_t)TILE_COLUMNS;
+    t.column = threadIdx.x % TILE_COLUMNS;
+    t.thread_row = threadIdx.x / TILE_COLUMNS;
+    t.thread = threadIdx.x;
+    return t;
+}
+
+static __device__ inline const uint8_t *mk_start_of(const lg_view &v, const mk_tile &t)
+{
+    return v.start + (size_t)lg_view_pool(v, t.replicate) * 2u * v.H * v.W;
+}
+
+/* The pool's start states. */
+static __global__ void LG_THREADS(TILE_THREADS) mk_tile_start(lg_view v, uint8_t *to)
+{
+    const mk_tile t = mk_locate(v);
+    for (uint32_t r = 2u * t.thread_row; r < t.rows && t.column < t.columns; r += 2u * TILE_THREAD_ROWS) {
+        const uint32_t pair = (t.i0 + r) >> 1, j = t.j0 + t.column;
+        lg_mk_store(to + t.fr * 2u * (size_t)v.H * v.W, v.H, v.W, pair, j,
+                    lg_mk_load(mk_start_of(v, t), v.H, v.W, pair, j));
+    }
+}
+
+/* ---- forward ---------------------------------------------------------------------------------------------------- */
+
+/* Excites one site of the ring around a tile: r and c are its place in the padded tile. */
+static __device__ void mk_excite_ring(const lg_view &v, const lg_mk_fit *fit, lg_key key, const mk_tile &t,
+                                      uint32_t step, const uint8_t *source, uint32_t r, uint32_t c, uint8_t *e)
+{
+    const uint32_t i = (t.i0 + r + v.H - 1u) % v.H, j = (t.j0 + c + v.W - 1u) % v.W;
+    const lg_block b = lg_draw(key, LG_STREAM_MK_SITE, t.fit_id, t.replicate, step, (i >> 1) * v.W + j);
+    const uint32_t pattern = lg_mk_excite_pair(fit, b, lg_mk_load(source, v.H, v.W, i >> 1, j));
+    e[r * TILE_STRIDE + c] = (uint8_t)(pattern >> 2u * (i & 1u) & 3u);
+}
+
+/* One step. from NULL: the pool's start states. */
+static __global__ void LG_THREADS(TILE_THREADS)
+    mk_tile_step(lg_view v, uint32_t step, uint32_t tape_slot, const uint8_t *from, uint8_t *to, uint16_t *tape)
+{
+    LG_SHARED_MEMORY(memory);
+    lg_mk_fit *fit = (lg_mk_fit *)memory;
+    int *offset = (int *)(memory + sizeof(lg_mk_fit));
+    uint8_t *e = (uint8_t *)(offset + 2);
+    const mk_tile t = mk_locate(v);
+    if (lg_view_skips(v, t.f)) return;
+    const lg_key key = lg_view_key(v);
+    const size_t sites = (size_t)v.H * v.W;
+    const uint8_t *source = from ? from + t.fr * 2u * sites : mk_start_of(v, t);
+    lg_mk_copy_fit(fit, v.mk + t.f, t.thread, TILE_THREADS);
+    __syncthreads();
+    if (t.thread < 2u) {
+        const int q = lg_mk_draw_direction(fit, key, t.fit_id, t.replicate, step, (int)t.thread);
+        offset[t.thread] = lg_mk_row_offset(q) * TILE_STRIDE + lg_mk_column_offset(q);
+    }
+    uint32_t counts[TILE_PAIRS], word0[TILE_PAIRS], word1[TILE_PAIRS];
+    LG_UNROLL
+    for (int k = 0; k < TILE_PAIRS; k++) {
+        const uint32_t r = 2u * (t.thread_row + (uint32_t)k * TILE_THREAD_ROWS), pair = (t.i0 + r) >> 1,
+                       j = t.j0 + t.column;
+        if (r >= t.rows || t.column >= t.columns) continue;
+        counts[k] = lg_mk_load(source, v.H, v.W, pair, j);
+        const lg_block b = lg_draw(key, LG_STREAM_MK_SITE, t.fit_id, t.replicate, step, pair * v.W + j);
+        const uint32_t pattern = lg_mk_excite_pair(fit, b, counts[k]);
+        e[(r + 1u) * TILE_STRIDE + t.column + 1u] = (uint8_t)(pattern & 3u);
+        if (r + 1u < t.rows) e[(r + 2u) * TILE_STRIDE + t.column + 1u] = (uint8_t)(pattern >> 2);
+        word0[k] = b.w[1];
+        word1[k] = b.w[3];
+    }
+    const uint32_t wide = t.columns + 2u, ring = 2u * wide + 2u * t.rows;
+    for (uint32_t i = t.thread; i < ring; i += TILE_THREADS) {
+        if (i < 2u * wide) mk_excite_ring(v, fit, key, t, step, source, i < wide ? 0u : t.rows + 1u, i % wide, e);
+        else mk_excite_ring(v, fit, key, t, step, source, 1u + (i - 2u * wide) / 2u, (i & 1u) ? t.columns + 1u : 0u, e);
+    }
+    __syncthreads();
+    const uint32_t pair_rows = (v.H + 1u) >> 1;
+    LG_UNROLL
+    for (int k = 0; k < TILE_PAIRS; k++) {
+        const uint32_t r = 2u * (t.thread_row + (uint32_t)k * TILE_THREAD_ROWS), pair = (t.i0 + r) >> 1,
+                       j = t.j0 + t.column;
+        if (r >= t.rows || t.column >= t.columns) continue;
+        const uint8_t *own = e + (r + 1u) * TILE_STRIDE + t.column + 1u;
+        const uint32_t code0 = lg_mk_move_react(fit, word0[k], own, offset[0], offset[1], 0u, &counts[k]);
+        const uint32_t code1 =
+            r + 1u < t.rows ? lg_mk_move_react(fit, word1[k], own + TILE_STRIDE, offset[0], offset[1], 16u, &counts[k])
+                            : 0u;
+        lg_mk_store(to + t.fr * 2u * sites, v.H, v.W, pair, j, counts[k]);
+        if (tape)
+            tape[(((size_t)t.fr * v.segment + tape_slot) * pair_rows + pair) * v.W + j] =
+                (uint16_t)(code0 | code1 << 8);
+    }
+}
+
+/* Integer sums of a tile's counts, added to the lattice's; then, by one thread per lattice, the statistics. */
+static __global__ void LG_THREADS(TILE_THREADS) mk_tile_sums(lg_view v, const uint8_t *state)
+{
+    const mk_tile t = mk_locate(v);
+    if (lg_view_skips(v, t.f)) return;
+    uint32_t sum[4] = {0, 0, 0, 0};
+    for (uint32_t r = 2u * t.thread_row; r < t.rows; r += 2u * TILE_THREAD_ROWS)
+        if (t.column < t.columns)
+            lg_mk_add_counts(lg_mk_load(state + t.fr * 2u * (size_t)v.H * v.W, v.H, v.W, (t.i0 + r) >> 1,
+                                        t.j0 + t.column),
+                             sum);
+    for (uint32_t lanes = 16; lanes > 0; lanes /= 2)
+        for (int i = 0; i < 4; i++) sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], lanes);
+    if (t.thread % 32u == 0)
+        for (int i = 0; i < 4; i++) atomicAdd(&v.sums[(size_t)t.fr * 4u + i], (lg_u64)sum[i]);
+}
+
+static __global__ void LG_THREADS(256) mk_tile_statistics(lg_view v, uint32_t record)
+{
+    const uint32_t fr = blockIdx.x * 256u + threadIdx.x;
+    if (fr >= v.F * v.R || lg_view_skips(v, fr / v.R)) return;
+    lg_mk_statistics(v.sums + (size_t)fr * 4u, (size_t)v.H * v.W,
+                     v.replicate_stat + ((size_t)fr * v.records + record) * 4u);
+}
+
+/* ---- loss ------------------------------------------------------------------------------------------------------- */
+
+/* Sum of (X - X_ref)^2 of a tile, an integer, added to the replicate's. */
+static __global__ void LG_THREADS(TILE_THREADS) mk_tile_error(lg_view v)
+{
+    const mk_tile t = mk_locate(v);
+    if (lg_view_skips(v, t.f)) return;
+    const size_t sites = (size_t)v.H * v.W;
+    const uint8_t *wanted = v.target + (v.transition ? (size_t)lg_view_pool(v, t.replicate) * 2u * sites : 0u);
+    lg_u64 sum = 0;
+    for (uint32_t r = 2u * t.thread_row; r < t.rows && t.column < t.columns; r += 2u * TILE_THREAD_ROWS) {
+        const uint32_t pair = (t.i0 + r) >> 1, j = t.j0 + t.column;
+        const uint32_t x = lg_mk_load(v.state + t.fr * 2u * sites, v.H, v.W, pair, j),
+                       y = lg_mk_load(wanted, v.H, v.W, pair, j);
+        for (uint32_t shift = 0; shift < 32u; shift += 8u) {
+            const int d = (int)(x >> shift & 255u) - (int)(y >> shift & 255u);
+            sum += (lg_u64)(d * d);
+        }
+    }
+    for (uint32_t lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
+    if (t.thread % 32u == 0) atomicAdd(&v.error[t.fr], sum);
+}
+
+/* ---- backward --------------------------------------------------------------------------------------------------- */
+
+static __global__ void LG_THREADS(TILE_THREADS) mk_tile_seed(lg_view v, const uint8_t *state, float *adjoint)
+{
+    const mk_tile t = mk_locate(v);
+    if (lg_view_skips(v, t.f)) return;
+    if (t.thread < LG_MK_PARAMS) v.part[((size_t)blockIdx.x) * LG_MK_PARAMS + t.thread] = 0.0;
+    for (uint32_t r = 2u * t.thread_row; r < t.rows && t.column < t.columns; r += 2u * TILE_THREAD_ROWS) {
+        const uint32_t pair = (t.i0 + r) >> 1, j = t.j0 + t.column;
+        float lam[4];
+        lg_mk_seed(v, t.f, t.replicate, pair, j, true,
+                   lg_mk_load(state + t.fr * 2u * (size_t)v.H * v.W, v.H, v.W, pair, j), lam);
+        lg_mk_store_adjoint(adjoint, t.fr, v.H, v.W, pair, j, lam);
+    }
+}
+
+/* Reactions of one step, pointwise: state and adjoint in place. record: of the statistics injected first, or -1. */
+static __global__ void LG_THREADS(TILE_THREADS)
+    mk_tile_unreact(lg_view v, uint32_t step, uint32_t tape_slot, int record, uint8_t *state, const uint16_t *tape,
+                    float *adjoint)
+{
+    LG_SHARED_MEMORY(memory);
+    double *scratch = (double *)memory;
+    const mk_tile t = mk_locate(v);
+    if (lg_view_skips(v, t.f)) return;
+    const lg_mk_fit *fit = v.mk + t.f;
+    const lg_key key = lg_view_key(v);
+    const uint32_t pair_rows = (v.H + 1u) >> 1;
+    uint8_t *planes = state + t.fr * 2u * (size_t)v.H * v.W;
+    float k_sum[3] = {0.0f, 0.0f, 0.0f};
+    for (uint32_t r = 2u * t.thread_row; r < t.rows && t.column < t.columns; r += 2u * TILE_THREAD_ROWS) {
+        const uint32_t pair = (t.i0 + r) >> 1, j = t.j0 + t.column;
+        const uint32_t codes = tape[(((size_t)t.fr * v.segment + tape_slot) * pair_rows + pair) * v.W + j];
+        uint32_t counts = lg_mk_load(planes, v.H, v.W, pair, j);
+        float lam[4];
+        lg_mk_load_adjoint(adjoint, t.fr, v.H, v.W, pair, j, lam);
+        if (record >= 0) lg_mk_inject(v, t.fr, t.f, (uint32_t)record, counts, lam);
+        lg_block gumbel = {{0, 0, 0, 0}};
+        if (v.estimator == LG_ESTIMATOR_gs)
+            gumbel = lg_draw(key, LG_STREAM_MK_GUMBEL, t.fit_id, t.replicate, step, pair * v.W + j);
+        LG_UNROLL
+        for (uint32_t row = 0; row < 2u; row++)
+            if (r + row < t.rows)
+                lg_mk_unreact(fit, v.estimator, gumbel.w[2u * row], gumbel.w[2u * row + 1u], codes >> 8u * row & 255u,
+                              16u * row, &counts, &lam[2u * row], k_sum);
+        lg_mk_store(planes, v.H, v.W, pair, j, counts);
+        lg_mk_store_adjoint(adjoint, t.fr, v.H, v.W, pair, j, lam);
+    }
+    for (int i = 0; i < 3; i++) {
+        const double sum = lg_block_sum((double)k_sum[i], scratch, t.thread, TILE_THREADS);
+        if (t.thread == 0) v.part[(size_t)blockIdx.x * LG_MK_PARAMS + LG_MK_K1 + i] += sum;
+    }
+}
+
+/* One site of the move: dL/dD, the counts before, the adjoint before. row: 0 or 1 within its pair. */
+static __device__ void mk_unmove_site(const lg_view &v, const mk_tile &t, uint32_t i, uint32_t j, const mk_move *move,
+                                      const uint16_t *tape, const float *from, uint8_t *planes, float *to, float *d_sum)
+{
+    const uint32_t up = lg_wrap(i, -1, v.H), down = lg_wrap(i, 1, v.H), left = lg_wrap(j, -1, v.W),
+                   right = lg_wrap(j, 1, v.W);
+    const uint32_t rows[3] = {up, i, down}, columns[3] = {left, j, right};
+    uint32_t patterns = 0; /* two bits a neighbour */
+    float sum[2] = {0.0f, 0.0f};
+    LG_UNROLL
+    for (int q = 0; q < LG_MK_DIRECTIONS; q++) {
+        const uint32_t r = rows[q / 3],
+                       pattern = (uint32_t)tape[(size_t)(r >> 1) * v.W + columns[q % 3]] >> 8u * (r & 1u) & 3u;
+        patterns |= pattern << 2 * q;
+        sum[0] += (pattern & 1u) ? move[0].w[q] : 0.0f;
+        sum[1] += (pattern & 2u) ? move[1].w[q] : 0.0f;
+    }
+    const size_t sites = (size_t)v.H * v.W, site = (size_t)i * v.W + j;
+    for (uint32_t s = 0; s < 2u; s++) {
+        const float *lam = from + ((size_t)t.fr * 2u + s) * sites;
+        const uint32_t q = (uint32_t)(3 * (move[s].row + 1) + move[s].column + 1);
+        const uint32_t count =
+            planes[s * sites + site] + (patterns >> (2u * LG_MK_STAY + s) & 1u) - (patterns >> (2u * q + s) & 1u);
+        const size_t source = (size_t)lg_wrap(i, -move[s].row, v.H) * v.W + lg_wrap(j, -move[s].column, v.W);
+        d_sum[s] += lam[site] * sum[s];
+        planes[s * sites + site] = (uint8_t)count;
+        to[((size_t)t.fr * 2u + s) * sites + site] = lam[count > 0 && count < v.capacity ? source : site];
+    }
+}
+
+static __global__ void LG_THREADS(TILE_THREADS)
+    mk_tile_unmove(lg_view v, uint32_t step, uint32_t tape_slot, uint8_t *state, const uint16_t *tape,
+                   const float *from, float *to)
+{
+    LG_SHARED_MEMORY(memory);
+    double *scratch = (double *)memory;
+    mk_move *move = (mk_move *)(scratch + TILE_THREADS);
+    const mk_tile t = mk_locate(v);
+    if (lg_view_skips(v, t.f)) return;
+    if (t.thread < 2u)
+        lg_mk_weights(v.mk + t.f, lg_view_key(v), t.fit_id, t.replicate, step, (int)t.thread, &move[t.thread]);
+    __syncthreads();
+    const size_t pair_sites = (size_t)((v.H + 1u) >> 1) * v.W;
+    float d_sum[2] = {0.0f, 0.0f};
+    for (uint32_t r = t.thread_row; r < t.rows && t.column < t.columns; r += TILE_THREAD_ROWS)
+        mk_unmove_site(v, t, t.i0 + r, t.j0 + t.column, move,
+                       tape + ((size_t)t.fr * v.segment + tape_slot) * pair_sites, from,
+                       state + t.fr * 2u * (size_t)v.H * v.W, to, d_sum);
+    for (int s = 0; s < 2; s++) {
+        const double sum = lg_block_sum((double)d_sum[s], scratch, t.thread, TILE_THREADS);
+        if (t.thread == 0) v.part[(size_t)blockIdx.x * LG_MK_PARAMS + LG_MK_D_A + s] += sum;
+    }
+}
+
+/* ---- launchers -------------------------------------------------------------------------------------------------- */
+
+static dim3 tile_grid(const lg_view &v)
+{
+    return dim3(v.F * v.R * v.parts);
+}
+
+/* Steps step0 .. step0 + steps - 1 between two buffers so that the last one ends in `end`. */
+static void forward_tiles(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *from,
+                          uint8_t *end, uint8_t *other, uint16_t *tape, uint8_t *checkpoint)
+{
+    const size_t shared = sizeof(lg_mk_fit) + 2 * sizeof(int) + (TILE_ROWS + 2) * TILE_STRIDE;
+    const size_t bytes = (size_t)v.F * v.R * b->layout.sample;
+    uint32_t record = 0;
+    while (record < v.records && b->job->record[record] <= step0) record++;
+    for (uint32_t s = 0; s < steps; s++) {
+        uint8_t *to = (steps - 1 - s) % 2 == 0 ? end : other;
+        LG_LAUNCH(mk_tile_step, tile_grid(v), dim3(TILE_THREADS), shared, b->stream, v, step0 + s, s, from, to, tape);
+        from = to;
+        if (checkpoint && (step0 + s + 1) % v.segment == 0 && step0 + s + 1 < v.steps)
+            cudaMemcpyAsync(checkpoint + ((step0 + s + 1) / v.segment - 1) * bytes, to, bytes, cudaMemcpyDeviceToDevice,
+                            b->stream);
+        if (record < v.records && b->job->record[record] == step0 + s + 1) {
+            cudaMemsetAsync(v.sums, 0, (size_t)v.F * v.R * 4 * sizeof(lg_u64), b->stream);
+            LG_LAUNCH(mk_tile_sums, tile_grid(v), dim3(TILE_THREADS), 0, b->stream, v, to);
+            LG_LAUNCH(mk_tile_statistics, dim3((v.F * v.R + 255) / 256), dim3(256), 0, b->stream, v, record);
+            record++;
+        }
+    }
+}
+
+static void start(lg_dbatch *b, const lg_view &v)
+{
+    LG_LAUNCH(mk_tile_start, tile_grid(v), dim3(TILE_THREADS), 0, b->stream, v, v.state);
+}
+
+static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
+{
+    const uint8_t *from = step0 == 0 ? NULL : v.state;
+    uint16_t *tape = keep && v.segment == v.steps ? (uint16_t *)v.tape : NULL;
+    uint8_t *checkpoint = keep && v.segment < v.steps ? v.checkpoint : NULL;
+    if (lg_mk_fits_block(b->job, b->device, false)) {
+        lg_mk_forward_block(b, v, step0, steps, from, v.state, tape, checkpoint);
+        return;
+    }
+    if (from && steps % 2 != 0) { /* an odd number of steps between two buffers would read and write the same one */
+        const size_t bytes = (size_t)v.F * v.R * b->layout.sample;
+        cudaMemcpyAsync(v.other, v.state, bytes, cudaMemcpyDeviceToDevice, b->stream);
+        from = v.other;
+    }
+    forward_tiles(b, v, step0, steps, from, v.state, v.other, tape, checkpoint);
+}
+
+static void error(lg_dbatch *b, const lg_view &v)
+{
+    cudaMemsetAsync(v.error, 0, (size_t)v.F * v.R * sizeof(lg_u64), b->stream);
+    LG_LAUNCH(mk_tile_error, tile_grid(v), dim3(TILE_THREADS), 0, b->stream, v);
+}
+
+/* Walks `state` (after the last of the steps) and the adjoint in v.adjoint back; ends with the adjoint in v.adjoint. */
+static void backward_tiles(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, uint8_t *state,
+                           const uint16_t *tape)
+{
+    const size_t scratch = TILE_THREADS * sizeof(double);
+    float *from = v.adjoint, *to = v.adjoint2;
+    uint32_t record = v.records;
+    while (record > 0 && b->job->record[record - 1] > step0 + steps) record--;
+    for (uint32_t s = steps; s-- > 0;) {
+        const bool injected = record > 0 && b->job->record[record - 1] == step0 + s + 1;
+        if (injected) record--;
+        LG_LAUNCH(mk_tile_unreact, tile_grid(v), dim3(TILE_THREADS), scratch, b->stream, v, step0 + s, s,
+                  injected ? (int)record : -1, state, tape, from);
+        LG_LAUNCH(mk_tile_unmove, tile_grid(v), dim3(TILE_THREADS), scratch + 2 * sizeof(mk_move), b->stream, v,
+                  step0 + s, s, state, tape, from, to);
+        float *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != v.adjoint)
+        cudaMemcpyAsync(v.adjoint, from, b->layout.bytes[LG_BUF_ADJOINT], cudaMemcpyDeviceToDevice, b->stream);
+}
+
+static void backward(lg_dbatch *b, const lg_view &v)
+{
+    const bool block_forward = lg_mk_fits_block(b->job, b->device, false);
+    const bool block = lg_mk_fits_block(b->job, b->device, true);
+    const size_t bytes = (size_t)v.F * v.R * b->layout.sample;
+    uint16_t *tape = (uint16_t *)v.tape;
+    for (uint32_t segment = (v.steps + v.segment - 1) / v.segment; segment-- > 0;) {
+        const uint32_t step0 = segment * v.segment, steps = v.steps - step0 < v.segment ? v.steps - step0 : v.segment;
+        uint8_t *state = v.work ? v.work : v.state;
+        if (v.segment < v.steps) { /* makes the segment's tape again */
+            const uint8_t *from = segment > 0 ? v.checkpoint + (segment - 1) * bytes : NULL;
+            if (block_forward) lg_mk_forward_block(b, v, step0, steps, from, state, tape, NULL);
+            else forward_tiles(b, v, step0, steps, from, state, v.other, tape, NULL);
+        } else if (!block) {
+            cudaMemcpyAsync(state, v.state, bytes, cudaMemcpyDeviceToDevice, b->stream);
+        }
+        if (block) {
+            lg_mk_backward_block(b, v, step0, steps, state, tape);
+            continue;
+        }
+        if (step0 + steps == v.steps)
+            LG_LAUNCH(mk_tile_seed, tile_grid(v), dim3(TILE_THREADS), 0, b->stream, v, state, v.adjoint);
+        backward_tiles(b, v, step0, steps, state, tape);
+    }
+}
+
+static void layout(const lg_job *job, const lg_device *device, bool gradients, lg_layout *l)
+{
+    const size_t FR = (size_t)job->fits * job->replicates, sites = lg_job_sites(job);
+    const size_t across = (job->width + TILE_COLUMNS - 1) / TILE_COLUMNS,
+                 down = (job->height + TILE_ROWS - 1) / TILE_ROWS;
+    const bool block = lg_mk_fits_block(job, device, false), block_back = lg_mk_fits_block(job, device, true);
+    const uint32_t segments = (job->steps + l->segment - 1) / l->segment;
+    l->sample = 2 * sites;
+    l->launches = 8 + 2 * segments + (block ? 0 : 2 * job->steps) + (block_back ? 0 : 2 * job->steps);
+    l->parts = (uint32_t)(across * down);
+    l->grad_parts = block_back ? 1 : l->parts;
+    l->bytes[LG_BUF_CONSTANTS] = job->fits * sizeof(lg_mk_fit);
+    l->bytes[LG_BUF_STATE] = FR * l->sample;
+    l->bytes[LG_BUF_OTHER] = block ? 0 : FR * l->sample;
+    l->bytes[LG_BUF_SUMS] = block ? 0 : FR * 4 * sizeof(lg_u64);
+    l->bytes[LG_BUF_ERROR] = FR * sizeof(lg_u64);
+    l->bytes[LG_BUF_REPLICATE_STAT] = FR * job->records * 4 * sizeof(double);
+    if (!gradients) return;
+    l->bytes[LG_BUF_TAPE] = FR * l->segment * ((job->height + 1) / 2) * job->width * sizeof(uint16_t);
+    l->bytes[LG_BUF_CHECKPOINT] = FR * l->sample * (segments - 1);
+    l->bytes[LG_BUF_WORK] = segments > 1 || !block_back ? FR * l->sample : 0;
+    l->bytes[LG_BUF_ADJOINT] = segments > 1 || !block_back ? FR * l->sample * sizeof(float) : 0;
+    l->bytes[LG_BUF_ADJOINT2] = block_back ? 0 : FR * l->sample * sizeof(float);
+    l->bytes[LG_BUF_PART] = FR * l->grad_parts * LG_MK_PARAMS * sizeof(double);
+}
+
+const lg_cuda_model lg_cuda_mk = {layout, start, forward, error, backward};

@@ -1,0 +1,178 @@
+/* Persistent random walk: walk, statistics and Jacobian in one kernel; launchers. (rules/prw.h: the arithmetic of a
+ * draw.)
+ *
+ * Per axis and step: v_t = k0 v_{t-1} + k1 w_t, x_t = x_{t-1} + v_t; MSD_t = mean over walkers of x^2 + y^2.
+ * Gradient, forward mode, for the logits c (p_center) and r (p_resample):
+ *   dv_t/dr = k0 dv_{t-1}/dr + (w_t - v_{t-1}) dk1/dr,    dv_t/dc = k0 dv_{t-1}/dc + k1 dw_t/dc,    dx += dv
+ *   dMSD_t  = mean of 2 x dx + 2 y dy
+ * For two parameters this costs what a reverse sweep costs, needs no tape, and gives the Jacobian of the whole curve,
+ * so that the backward pass of a fit is a sum over t of dL/dMSD_t times it (fit.cu).
+ *
+ * Threads: a walker each, all steps in registers; PRW_THREADS walkers a block, a fit's walkers over several blocks.
+ * Sums over walkers: by shuffles within a warp, then over the block's warps in order, in batches of PRW_BATCH steps so
+ * that there are two barriers a batch. MSD sums are integers; Jacobian sums are double from the first shuffle on.
+ * Memory: 16 bytes a walker, 24 bytes a block and step.
+ * Randomness: streams PRW_START, PRW_STEP, PRW_GUMBEL, counters as in rules/prw.h. */
+#include "device.cuh"
+
+enum { PRW_THREADS = 128, PRW_WARPS = PRW_THREADS / 32, PRW_BATCH = 16 };
+
+struct prw_axis {
+    int32_t x, v;
+    float dx[2], dv[2];
+};
+
+/* Sums of one warp at one step of the batch. */
+struct prw_sums {
+    long long msd;
+    double jacobian[2];
+};
+
+template <bool JACOBIAN>
+static __device__ void prw_start(const lg_prw_fit *fit, lg_key key, uint32_t fit_id, uint32_t walker, bool constant,
+                                 prw_axis *axis)
+{
+    LG_UNROLL
+    for (uint32_t a = 0; a < 2u; a++) {
+        const lg_block b = lg_draw(key, LG_STREAM_PRW_START, fit_id, walker, 0, a);
+        axis[a].v = lg_prw_velocity(fit, b.w[0]);
+        if (JACOBIAN && !constant)
+            axis[a].dv[LG_PRW_P_CENTER] = lg_prw_velocity_gradient(fit, axis[a].v, lg_exponential(b.w[1]),
+                                                                   lg_exponential(b.w[2]), lg_exponential(b.w[3]));
+    }
+}
+
+template <bool JACOBIAN>
+static __device__ void prw_step(const lg_prw_fit *fit, lg_key key, uint32_t fit_id, uint32_t walker, uint32_t step,
+                                prw_axis *axis)
+{
+    const lg_block b = lg_draw(key, LG_STREAM_PRW_STEP, fit_id, walker, step, 0);
+    const int32_t resampled[2] = {lg_prw_resamples(fit, b.w[0]), lg_prw_resamples(fit, b.w[2])};
+    lg_block last = {{0, 0, 0, 0}};
+    if (JACOBIAN && (resampled[0] | resampled[1])) last = lg_draw(key, LG_STREAM_PRW_GUMBEL, fit_id, walker, step, 2);
+    LG_UNROLL
+    for (uint32_t a = 0; a < 2u; a++) {
+        prw_axis *q = &axis[a];
+        const int32_t w = lg_prw_velocity(fit, b.w[2u * a + 1u]);
+        if (JACOBIAN) {
+            const lg_block e = lg_draw(key, LG_STREAM_PRW_GUMBEL, fit_id, walker, step, a);
+            const float keep = lg_prw_keep_gradient(fit, resampled[a], lg_exponential(e.w[0]), lg_exponential(e.w[1]));
+            const float jump = (float)(w - q->v) * keep;
+            q->dv[LG_PRW_P_RESAMPLE] = (resampled[a] ? 0.0f : q->dv[LG_PRW_P_RESAMPLE]) + jump;
+            if (resampled[a])
+                q->dv[LG_PRW_P_CENTER] = lg_prw_velocity_gradient(fit, w, lg_exponential(e.w[2]),
+                                                                  lg_exponential(e.w[3]), lg_exponential(last.w[a]));
+            q->dx[0] += q->dv[0];
+            q->dx[1] += q->dv[1];
+        }
+        if (resampled[a]) q->v = w;
+        q->x += q->v;
+    }
+}
+
+/* Adds the sums of a batch of steps over the block's warps, in order, and writes them out. */
+static __device__ void prw_write(const prw_sums *sums, uint32_t steps, double *out)
+{
+    for (uint32_t s = threadIdx.x; s < steps; s += PRW_THREADS) {
+        prw_sums total = sums[s * PRW_WARPS];
+        for (uint32_t w = 1; w < PRW_WARPS; w++) {
+            const prw_sums *part = &sums[s * PRW_WARPS + w];
+            total.msd += part->msd;
+            total.jacobian[0] += part->jacobian[0];
+            total.jacobian[1] += part->jacobian[1];
+        }
+        out[3u * s] = (double)total.msd;
+        out[3u * s + 1u] = total.jacobian[0];
+        out[3u * s + 2u] = total.jacobian[1];
+    }
+}
+
+/* Steps step0 + 1 .. step0 + steps of a block's walkers; starts them where step0 = 0. record: write the sums. */
+template <bool JACOBIAN>
+static __global__ void LG_THREADS(PRW_THREADS) prw_walk(lg_view v, uint32_t step0, uint32_t steps, bool record)
+{
+    LG_SHARED_MEMORY(memory);
+    prw_sums *sums = (prw_sums *)memory;
+    const uint32_t f = blockIdx.x / v.parts, part = blockIdx.x % v.parts, walker = part * PRW_THREADS + threadIdx.x;
+    if (lg_view_skips(v, f)) return;
+    const lg_prw_fit fit = v.prw[f];
+    const lg_key key = lg_view_key(v);
+    const uint32_t fit_id = v.first_fit + f, warp = threadIdx.x / 32u;
+    const bool inside = walker < v.R;
+    int32_t *state = (int32_t *)v.state + (size_t)f * 4u * v.R + walker;
+    double *out = v.replicate_stat + ((size_t)f * v.parts + part) * v.steps * 3u;
+    prw_axis axis[2] = {{0, 0, {0.0f, 0.0f}, {0.0f, 0.0f}}, {0, 0, {0.0f, 0.0f}, {0.0f, 0.0f}}};
+    if (inside && step0 == 0) {
+        prw_start<JACOBIAN>(&fit, key, fit_id, walker, v.v0_const, axis);
+    } else if (inside) {
+        axis[0].x = state[0];
+        axis[1].x = state[v.R];
+        axis[0].v = state[2u * v.R];
+        axis[1].v = state[3u * v.R];
+    }
+    for (uint32_t s = 0; s < steps; s++) {
+        if (inside) prw_step<JACOBIAN>(&fit, key, fit_id, walker, step0 + s + 1u, axis);
+        if (!record) continue;
+        prw_sums own = {0, {0.0, 0.0}};
+        if (inside) own.msd = (long long)axis[0].x * axis[0].x + (long long)axis[1].x * axis[1].x;
+        if (JACOBIAN)
+            for (int p = 0; p < 2; p++)
+                own.jacobian[p] = 2.0 * ((double)axis[0].x * axis[0].dx[p] + (double)axis[1].x * axis[1].dx[p]);
+        for (uint32_t lanes = 16; lanes > 0; lanes /= 2) {
+            own.msd += __shfl_xor_sync(0xffffffffu, own.msd, lanes);
+            if (!JACOBIAN) continue;
+            own.jacobian[0] += __shfl_xor_sync(0xffffffffu, own.jacobian[0], lanes);
+            own.jacobian[1] += __shfl_xor_sync(0xffffffffu, own.jacobian[1], lanes);
+        }
+        const uint32_t slot = s % PRW_BATCH;
+        if (threadIdx.x % 32u == 0) sums[slot * PRW_WARPS + warp] = own;
+        if (slot + 1u < PRW_BATCH && s + 1u < steps) continue;
+        __syncthreads();
+        prw_write(sums, slot + 1u, out + (size_t)(step0 + s - slot) * 3u);
+        __syncthreads();
+    }
+    if (!inside) return;
+    state[0] = axis[0].x;
+    state[v.R] = axis[1].x;
+    state[2u * v.R] = axis[0].v;
+    state[3u * v.R] = axis[1].v;
+}
+
+/* ---- launchers -------------------------------------------------------------------------------------------------- */
+
+static void start(lg_dbatch *b, const lg_view &v)
+{
+    cudaMemsetAsync(v.state, 0, b->layout.bytes[LG_BUF_STATE], b->stream);
+}
+
+/* Beyond the steps of the job nothing is recorded. keep: with the Jacobian. */
+static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
+{
+    const dim3 grid(v.F * v.parts), block(PRW_THREADS);
+    const size_t shared = PRW_BATCH * PRW_WARPS * sizeof(prw_sums);
+    const bool record = step0 + steps <= v.steps;
+    if (keep) LG_LAUNCH(prw_walk<true>, grid, block, shared, b->stream, v, step0, steps, record);
+    else LG_LAUNCH(prw_walk<false>, grid, block, shared, b->stream, v, step0, steps, record);
+}
+
+/* The statistics are the loss parts, and the forward pass has made the Jacobian: nothing is left to launch. */
+static void error(lg_dbatch *, const lg_view &)
+{
+}
+
+static void backward(lg_dbatch *, const lg_view &)
+{
+}
+
+static void layout(const lg_job *job, const lg_device *, bool, lg_layout *l)
+{
+    l->segment = job->steps;
+    l->launches = 4;
+    l->sample = 4 * sizeof(int32_t);
+    l->parts = l->grad_parts = (job->replicates + PRW_THREADS - 1) / PRW_THREADS;
+    l->bytes[LG_BUF_CONSTANTS] = job->fits * sizeof(lg_prw_fit);
+    l->bytes[LG_BUF_STATE] = (size_t)job->fits * job->replicates * l->sample;
+    l->bytes[LG_BUF_REPLICATE_STAT] = (size_t)job->fits * l->parts * job->steps * 3 * sizeof(double);
+}
+
+const lg_cuda_model lg_cuda_prw = {layout, start, forward, error, backward};

@@ -1,0 +1,171 @@
+/* The optimisers: one fit's update from its gradient, in double precision, the same code on host and device.
+ *
+ * A fitted parameter p is moved through x = p (transform none) or x = logit p; the gradient is brought to x by the chain
+ * rule, clipped by its norm over the fitted parameters, and applied; p is then clamped to its bounds. A fit whose loss or
+ * gradient is not finite is frozen before anything is applied. */
+#ifndef LG_RULES_OPTIMIZER_H
+#define LG_RULES_OPTIMIZER_H
+
+#include "rules/philox.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+/* X(name, text) */
+#define LG_OPTIMIZER_LIST(X)                      \
+    X(sgd, "gradient descent, optional momentum") \
+    X(adam, "Adam (Kingma and Ba 2015)")
+
+#define LG_SCHEDULE_LIST(X)                 \
+    X(constant, "lr")                       \
+    X(step, "lr decay^floor(i / period)")   \
+    X(exponential, "lr decay^(i / period)") \
+    X(cosine, "half a cosine from lr to 0 over the iterations")
+
+#define LG_TRANSFORM_LIST(X)        \
+    X(none, "the parameter itself") \
+    X(logit, "log(p / (1 - p))")
+
+#define LG_ENUM_ROW_OPT(name, text) LG_OPTIMIZER_##name,
+#define LG_ENUM_ROW_SCHED(name, text) LG_SCHEDULE_##name,
+#define LG_ENUM_ROW_TRANS(name, text) LG_TRANSFORM_##name,
+typedef enum lg_optimizer_kind { LG_OPTIMIZER_LIST(LG_ENUM_ROW_OPT) } lg_optimizer_kind;
+typedef enum lg_schedule { LG_SCHEDULE_LIST(LG_ENUM_ROW_SCHED) } lg_schedule;
+typedef enum lg_transform { LG_TRANSFORM_LIST(LG_ENUM_ROW_TRANS) } lg_transform;
+#undef LG_ENUM_ROW_OPT
+#undef LG_ENUM_ROW_SCHED
+#undef LG_ENUM_ROW_TRANS
+
+enum { LG_OPT_MAX_PARAMS = 8 };
+
+typedef struct lg_optimizer {
+    lg_optimizer_kind kind;
+    double lr, momentum, beta1, beta2, epsilon;
+    lg_schedule schedule;
+    double decay, period; /* schedules step and exponential */
+    double clip;          /* largest gradient norm, 0 = no clipping */
+    uint64_t iterations;  /* length of the cosine */
+    int params;
+    bool fitted[LG_OPT_MAX_PARAMS];
+    bool grad_of_logit[LG_OPT_MAX_PARAMS]; /* the backend's gradient is already d/dlogit */
+    lg_transform transform[LG_OPT_MAX_PARAMS];
+    double lower[LG_OPT_MAX_PARAMS], upper[LG_OPT_MAX_PARAMS];
+} lg_optimizer;
+
+/* What a fit carries from iteration to iteration. x is the optimiser's own coordinate of each parameter: kept, not
+ * recomputed from p, so that p near 0 or 1 loses nothing. */
+typedef struct lg_fit_state {
+    double x[LG_OPT_MAX_PARAMS], m[LG_OPT_MAX_PARAMS], v[LG_OPT_MAX_PARAMS];
+    uint64_t updates;
+    int32_t frozen;    /* 0 running; 1 stopped by the host; 2 not finite */
+    int32_t bad_param; /* frozen 2: the parameter whose gradient was not finite, -1 = the loss */
+} lg_fit_state;
+
+LG_RULE double lg_sigmoid(double x)
+{
+    return x >= 0.0 ? 1.0 / (1.0 + exp(-x)) : exp(x) / (1.0 + exp(x));
+}
+
+LG_RULE double lg_logit(double p)
+{
+    return log(p) - log1p(-p);
+}
+
+LG_RULE double lg_to_x(const lg_optimizer *o, int i, double p)
+{
+    return o->transform[i] == LG_TRANSFORM_logit ? lg_logit(p) : p;
+}
+
+LG_RULE double lg_from_x(const lg_optimizer *o, int i, double x)
+{
+    return o->transform[i] == LG_TRANSFORM_logit ? lg_sigmoid(x) : x;
+}
+
+LG_RULE double lg_scheduled_lr(const lg_optimizer *o, uint64_t i)
+{
+    if (o->schedule == LG_SCHEDULE_step) return o->lr * pow(o->decay, floor((double)i / o->period));
+    if (o->schedule == LG_SCHEDULE_exponential) return o->lr * pow(o->decay, (double)i / o->period);
+    if (o->schedule == LG_SCHEDULE_cosine && o->iterations > 0)
+        return 0.5 * o->lr * (1.0 + cos(3.14159265358979323846 * (double)i / (double)o->iterations));
+    return o->lr;
+}
+
+/* d/dx of the loss from the backend's gradient (d/dp or d/dlogit). */
+LG_RULE double lg_gradient_x(const lg_optimizer *o, int i, double p, double g)
+{
+    const double slope = p * (1.0 - p);
+    if (o->grad_of_logit[i]) return o->transform[i] == LG_TRANSFORM_logit ? g : (slope > 0.0 ? g / slope : 0.0);
+    return o->transform[i] == LG_TRANSFORM_logit ? g * slope : g;
+}
+
+LG_RULE void lg_optimizer_start(const lg_optimizer *o, const double *p, lg_fit_state *s)
+{
+    for (int i = 0; i < LG_OPT_MAX_PARAMS; i++) {
+        s->x[i] = i < o->params ? lg_to_x(o, i, p[i]) : 0.0;
+        s->m[i] = s->v[i] = 0.0;
+    }
+    s->updates = 0;
+    s->frozen = 0;
+    s->bad_param = -1;
+}
+
+/* Takes over a state that was kept: p[params] are the parameters of `old`. Those whose coordinate does not change stay
+ * as they are: before the first update p is the configured number, and p(x(p)) may be its neighbour. */
+LG_RULE void lg_optimizer_restore(const lg_optimizer *o, const lg_fit_state *old, const lg_fit_state *s, double *p)
+{
+    for (int i = 0; i < o->params; i++)
+        if (o->fitted[i] && s->x[i] != old->x[i]) p[i] = lg_from_x(o, i, s->x[i]);
+}
+
+/* One coordinate's step, added to x. */
+LG_RULE double lg_optimizer_step(const lg_optimizer *o, lg_fit_state *s, int i, double g, double lr)
+{
+    if (o->kind == LG_OPTIMIZER_adam) {
+        const double n = (double)(s->updates + 1);
+        s->m[i] = o->beta1 * s->m[i] + (1.0 - o->beta1) * g;
+        s->v[i] = o->beta2 * s->v[i] + (1.0 - o->beta2) * g * g;
+        const double m = s->m[i] / (1.0 - pow(o->beta1, n)), v = s->v[i] / (1.0 - pow(o->beta2, n));
+        return -lr * m / (sqrt(v) + o->epsilon);
+    }
+    s->m[i] = o->momentum * s->m[i] + g;
+    return -lr * s->m[i];
+}
+
+/* Applies one update to parameters p[params] in place; row gets loss, parameters before, lr, gradient norm. */
+LG_RULE void lg_optimizer_update(const lg_optimizer *o, lg_fit_state *s, double loss, const double *gradient, double *p,
+                                 double *row)
+{
+    double g[LG_OPT_MAX_PARAMS], norm2 = 0.0;
+    const double lr = lg_scheduled_lr(o, s->updates);
+    int bad = isfinite(loss) ? -2 : -1;
+    for (int i = 0; i < o->params; i++) {
+        g[i] = o->fitted[i] ? lg_gradient_x(o, i, p[i], gradient[i]) : 0.0;
+        if (bad == -2 && !isfinite(g[i])) bad = i;
+        norm2 += g[i] * g[i];
+        row[1 + i] = p[i];
+    }
+    const double norm = sqrt(norm2);
+    row[0] = loss;
+    row[o->params + 1] = lr;
+    row[o->params + 2] = norm;
+    if (s->frozen) return;
+    if (bad != -2) {
+        s->frozen = 2;
+        s->bad_param = bad;
+        return;
+    }
+    const double scale = o->clip > 0.0 && norm > o->clip ? o->clip / norm : 1.0;
+    for (int i = 0; i < o->params; i++) {
+        if (!o->fitted[i]) continue;
+        s->x[i] += lg_optimizer_step(o, s, i, g[i] * scale, lr);
+        double q = lg_from_x(o, i, s->x[i]);
+        if (q < o->lower[i] || q > o->upper[i]) {
+            s->x[i] = lg_to_x(o, i, q < o->lower[i] ? o->lower[i] : o->upper[i]);
+            q = lg_from_x(o, i, s->x[i]); /* p is a function of x alone, so that a resumed fit has the same p */
+        }
+        p[i] = q;
+    }
+    s->updates++;
+}
+
+#endif

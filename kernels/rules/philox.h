@@ -1,0 +1,48 @@
+/* Philox4x32-10, the counter-based generator behind all noise (Salmon, Moraes, Dror, Shaw: Parallel random numbers:
+ * as easy as 1, 2, 3, SC 2011). One block turns a 128-bit counter and a 64-bit key into four 32-bit words.
+ *
+ * Compiled by gcc and nvcc alike; everything in rules/ is integer arithmetic or single float operations that round
+ * the same way on both, so that cpu and cuda draw the same bits. */
+#ifndef LG_RULES_PHILOX_H
+#define LG_RULES_PHILOX_H
+
+#include <stdint.h>
+
+#ifdef __CUDACC__
+#define LG_RULE static __host__ __device__ __forceinline__
+#else
+#define LG_RULE static inline __attribute__((always_inline, unused))
+#endif
+
+typedef struct lg_block {
+    uint32_t w[4];
+} lg_block;
+
+typedef struct lg_key {
+    uint32_t k[2];
+} lg_key;
+
+LG_RULE lg_block lg_philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, lg_key key)
+{
+    uint32_t k0 = key.k[0], k1 = key.k[1];
+#ifdef __CUDACC__
+#pragma unroll
+#else
+#pragma GCC unroll 10
+#endif
+    for (int round = 0; round < 10; round++) {
+        const uint64_t p0 = (uint64_t)0xD2511F53u * c0;
+        const uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
+        const uint32_t hi0 = (uint32_t)(p0 >> 32), hi1 = (uint32_t)(p1 >> 32);
+        c0 = hi1 ^ c1 ^ k0;
+        c1 = (uint32_t)p1;
+        c2 = hi0 ^ c3 ^ k1;
+        c3 = (uint32_t)p0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    lg_block b = {{c0, c1, c2, c3}};
+    return b;
+}
+
+#endif

@@ -1,0 +1,168 @@
+/* What si.cu (a block per lattice) and si_large.cu (many blocks per lattice) share: the arithmetic of a group of four
+ * sites that read one random block. A lattice is one bit a site, rows of 32-bit words; eight neighbouring threads have
+ * a word. */
+#ifndef LG_KERNELS_SI_CUH
+#define LG_KERNELS_SI_CUH
+
+#include "device.cuh"
+
+enum { SI_THREADS = 256 };
+
+bool lg_si_fits_block(const lg_job *job, const lg_device *device, bool backward);
+void lg_si_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *from,
+                         uint8_t *to, uint8_t *tape, uint8_t *checkpoint);
+void lg_si_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *tape);
+
+/* ---- one group of four sites ------------------------------------------------------------------------------------ */
+
+struct si_group {
+    uint32_t i, j, shift; /* row; column of the first site; bit of the first site in its word */
+    uint32_t own, valid;  /* the word, and which of its bits are sites */
+    uint32_t n[4];        /* bit-sliced neighbour counts of the word */
+};
+
+/* A word of row i with its left and right neighbours shifted onto it; the row is a ring of W sites. */
+static __device__ inline void si_three(const uint32_t *row, uint32_t words, uint32_t W, uint32_t w, uint32_t *left,
+                                       uint32_t *own, uint32_t *right)
+{
+    const uint32_t c = row[w], last = words - 1u;
+    const uint32_t before = w > 0 ? row[w - 1u] >> 31 : row[last] >> ((W - 1u) & 31u);
+    const uint32_t after = (w < last ? row[w + 1u] : row[0]) & 1u;
+    *own = c;
+    *left = c << 1 | (before & 1u);
+    *right = c >> 1 | after << (w < last ? 31u : (W - 1u) & 31u);
+}
+
+static __device__ inline si_group si_locate(const uint32_t *x, uint32_t H, uint32_t W, uint32_t item)
+{
+    const uint32_t words = (W + 31u) >> 5, word = item >> 3, w = word % words;
+    si_group g;
+    g.i = word / words;
+    g.shift = 4u * (item & 7u);
+    g.j = 32u * w + g.shift;
+    g.valid = w + 1u < words || (W & 31u) == 0 ? 0xffffffffu : (1u << (W & 31u)) - 1u;
+    uint32_t al, ac, ar, xl, xr, bl, bc, br;
+    si_three(x + (size_t)lg_wrap(g.i, -1, H) * words, words, W, w, &al, &ac, &ar);
+    si_three(x + (size_t)g.i * words, words, W, w, &xl, &g.own, &xr);
+    si_three(x + (size_t)lg_wrap(g.i, 1, H) * words, words, W, w, &bl, &bc, &br);
+    const lg_si_sliced s = lg_si_count(al, ac, ar, xl, xr, bl, bc, br);
+    g.n[0] = (uint32_t)s.n0;
+    g.n[1] = (uint32_t)s.n1;
+    g.n[2] = (uint32_t)s.n2;
+    g.n[3] = (uint32_t)s.n3;
+    return g;
+}
+
+static __device__ inline uint32_t si_neighbours(const si_group &g, uint32_t site)
+{
+    const uint32_t bit = g.shift + site;
+    return (g.n[0] >> bit & 1u) | (g.n[1] >> bit & 1u) << 1 | (g.n[2] >> bit & 1u) << 2 | (g.n[3] >> bit & 1u) << 3;
+}
+
+/* H(p - u) of those of the four sites that are asked for (a mask of four bits). */
+static __device__ inline uint32_t si_draw(const lg_si_fit *fit, lg_key key, uint32_t fit_id, uint32_t replicate,
+                                          uint32_t step, uint32_t W, const si_group &g, uint32_t asked)
+{
+    if (!asked) return 0;
+    const lg_block b = lg_draw(key, LG_STREAM_SI_SITE, fit_id, replicate, step, lg_si_block(g.i, g.j, W));
+    uint32_t fired = 0;
+    LG_UNROLL
+    for (uint32_t s = 0; s < 4u; s++) fired |= (uint32_t)(lg_u31(b.w[s]) < fit->threshold[si_neighbours(g, s)]) << s;
+    return fired & asked;
+}
+
+static __device__ inline uint32_t si_with_neighbours(const si_group &g)
+{
+    return (g.n[0] | g.n[1] | g.n[2] | g.n[3]) & g.valid;
+}
+
+/* The word of eight neighbouring threads with its newly aware sites. */
+static __device__ inline uint32_t si_step_word(const lg_si_fit *fit, lg_key key, uint32_t fit_id, uint32_t replicate,
+                                               uint32_t step, const uint32_t *x, uint32_t H, uint32_t W, uint32_t item,
+                                               bool inside)
+{
+    uint32_t bits = 0, own = 0;
+    if (inside) {
+        const si_group g = si_locate(x, H, W, item);
+        own = g.own;
+        bits = si_draw(fit, key, fit_id, replicate, step, W, g, (si_with_neighbours(g) & ~own) >> g.shift & 15u)
+               << g.shift;
+    }
+    bits |= __shfl_xor_sync(0xffffffffu, bits, 1);
+    bits |= __shfl_xor_sync(0xffffffffu, bits, 2);
+    bits |= __shfl_xor_sync(0xffffffffu, bits, 4);
+    return own | bits;
+}
+
+/* dy/dp of a site's draw under gs; two sites share a block of Gumbel noise. */
+static __device__ inline float si_gs_weight(const lg_si_fit *fit, lg_key key, uint32_t fit_id, uint32_t replicate,
+                                            uint32_t step, uint32_t i, uint32_t j, uint32_t W, uint32_t n, int fired)
+{
+    const lg_block b = lg_draw(key, LG_STREAM_SI_GUMBEL, fit_id, replicate, step, lg_si_gumbel_block(i, j, W));
+    const uint32_t e0 = (j & 1u) ? b.w[2] : b.w[0], e1 = (j & 1u) ? b.w[3] : b.w[1];
+    return lg_gs_weight(fit->p[n], fit->q[n], fired, lg_exponential(e0), lg_exponential(e1), fit->inv_tau);
+}
+
+/* ---- backward --------------------------------------------------------------------------------------------------- */
+
+static __device__ inline const uint32_t *si_observed(const lg_view &v, uint32_t replicate, uint32_t words)
+{
+    return (const uint32_t *)v.target + (v.transition ? (size_t)lg_view_pool(v, replicate) * words : 0u);
+}
+
+/* dL/dX of a state loss at a site. */
+static __device__ inline float si_seed(const lg_view &v, uint32_t f, uint32_t fr, const uint32_t *state,
+                                       const uint32_t *observed, uint32_t word, uint32_t bit)
+{
+    if (v.loss == LG_LOSS_count) return (float)(2.0 * (double)(long long)v.error[fr] / (double)v.R);
+    return (float)(2.0 * v.slope[f] * (double)((int)(state[word] >> bit & 1u) - (int)(observed[word] >> bit & 1u)));
+}
+
+/* The four sites of a group: adds their part of dL/dbeta; where adj is given (more steps lie before) carries it to
+ * a (1 - H(p - u)) and writes g. a: dL/dX' of the four sites. */
+static __device__ inline void si_back_group(const lg_view &v, const lg_si_fit *fit, lg_key key, uint32_t fit_id,
+                                            uint32_t replicate, uint32_t step, const si_group &g, const float *a,
+                                            float *adj, float *gain, double *sum)
+{
+    const uint32_t with = si_with_neighbours(g) >> g.shift & 15u;
+    const bool gs = v.estimator == LG_ESTIMATOR_gs;
+    const uint32_t fired = adj || gs ? si_draw(fit, key, fit_id, replicate, step, v.W, g, with) : 0u;
+    for (uint32_t s = 0; s < 4u; s++) {
+        if (!(g.valid >> (g.shift + s) & 1u)) continue;
+        const uint32_t n = si_neighbours(g, s), aware = g.own >> (g.shift + s) & 1u, hit = fired >> s & 1u;
+        float dp = aware ? 0.0f : a[s];
+        if (gs && !aware)
+            dp *= n ? si_gs_weight(fit, key, fit_id, replicate, step, g.i, g.j + s, v.W, n, (int)hit) : 0.0f;
+        *sum += (double)(dp * fit->dp_dbeta[n]);
+        if (!adj) continue;
+        adj[(size_t)g.i * v.W + g.j + s] = hit ? 0.0f : a[s];
+        gain[(size_t)g.i * v.W + g.j + s] = dp * fit->dp_dn[n];
+    }
+}
+
+static __device__ inline float si_gather(const float *gain, uint32_t H, uint32_t W, uint32_t i, uint32_t j)
+{
+    const float *up = gain + (size_t)lg_wrap(i, -1, H) * W, *own = gain + (size_t)i * W,
+                *down = gain + (size_t)lg_wrap(i, 1, H) * W;
+    const uint32_t l = lg_wrap(j, -1, W), r = lg_wrap(j, 1, W);
+    return ((up[l] + up[j]) + (up[r] + own[l])) + ((own[r] + down[l]) + (down[j] + down[r]));
+}
+
+/* Adjoint after the run's last step, everywhere. */
+static __device__ inline void si_seed_plane(const lg_view &v, uint32_t f, uint32_t fr, uint32_t replicate,
+                                            uint32_t words, uint32_t first, uint32_t end, float *adj)
+{
+    const uint32_t *state = (const uint32_t *)v.state + (size_t)fr * words;
+    const uint32_t *observed = v.target ? si_observed(v, replicate, words) : state, row = (v.W + 31u) >> 5;
+    for (uint32_t site = first; site < end; site += SI_THREADS) {
+        const uint32_t i = site / v.W, j = site % v.W;
+        adj[site] = v.target ? si_seed(v, f, fr, state, observed, i * row + (j >> 5), j & 31u) : 0.0f;
+    }
+}
+
+static __device__ inline float si_injection(const lg_view &v, uint32_t f, uint32_t record)
+{
+    return (float)(v.stat_adjoint[(size_t)f * v.records + record] / ((double)((size_t)v.H * v.W) * (double)v.R));
+}
+
+#endif

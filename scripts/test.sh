@@ -1,0 +1,139 @@
+#!/bin/sh
+# Installs what is missing, builds everything and runs all tests. Arguments go to ctest (for example: -R config).
+# With CI=true also: formatting, clang-tidy, sanitizers, line coverage.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/packages.sh
+. "$root/scripts/packages.sh"
+ci=${CI:-false}
+jobs=$(cores)
+
+need_build
+need 'has_pc criterion' "libcriterion-dev" "Criterion 2.4"
+need 'command -v c++' "g++" "a C++17 compiler as c++"
+need 'command -v make || command -v ninja' "ninja-build" "ninja or make"
+need '/usr/bin/python3 -c "import numpy, h5py"' "python3-minimal python3-numpy python3-h5py" "Python 3 with numpy and h5py"
+if [ "$ci" = true ]; then
+    need 'command -v clang-format' "clang-format" "clang-format 14"
+    need 'command -v clang-tidy' "clang-tidy" "clang-tidy"
+    need 'command -v clang && ls /usr/lib/llvm-*/lib/libarcher.so' "clang libomp-dev" "clang with its OpenMP library"
+    need 'command -v gcovr' "gcovr" "gcovr"
+    need 'command -v git' "git" "git"
+    need 'command -v mpicc && command -v mpirun' "libopenmpi-dev openmpi-bin" "Open MPI"
+    need 'test -x /usr/sbin/slurmctld && test -x /usr/sbin/slurmd && test -x /usr/sbin/munged' "slurm-wlm munge" "Slurm and munge"
+fi
+install_missing
+cd "$root"
+
+# Criterion reads /proc. A bare chroot has none, so it gets one for as long as this script runs.
+if [ ! -e /proc/self/exe ]; then
+    mount -t proc proc /proc 2>/dev/null || give_up "the tests need /proc; as root: mount -t proc proc /proc"
+    trap 'umount -l /proc' EXIT
+    trap 'exit 130' INT TERM
+fi
+
+stage()
+{
+    stage=$1
+    started=$(date +%s)
+    echo "== $stage"
+}
+
+passed()
+{
+    echo "   $stage: passed, $(($(date +%s) - started)) s"
+}
+
+failed()
+{
+    echo "== FAILED: $stage" >&2
+    exit 1
+}
+
+# count EXPRESSION over the attributes tests, failures, skipped and disabled of the last ctest run
+count()
+{
+    (
+        eval "$(sed -n 's/^[[:space:]]*\(tests\|failures\|skipped\|disabled\)="\([0-9]*\)"$/\1=\2/p' "$folder/tests.xml")"
+        echo $(($*))
+    )
+}
+
+# tests FOLDER [ctest options]: the last line is "N passed, N failed, N skipped".
+tests()
+{
+    folder=$1
+    shift
+    status=0
+    # shellcheck disable=SC2086
+    ${fixed_addresses-} ctest --test-dir "$folder" --output-on-failure --no-tests=error --output-junit tests.xml -j "$jobs" "$@" || status=$?
+    echo "$(count tests - failures - skipped - disabled) passed, $(count failures) failed, $(count skipped + disabled) skipped"
+    return "$status"
+}
+
+# One GPU generation is enough to test with: the one of this machine, or a current one where there is none.
+gpu=90
+if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then gpu=native; fi
+options="-DCMAKE_BUILD_TYPE=Release -DCMAKE_CUDA_ARCHITECTURES=$gpu"
+
+if [ "$ci" != true ]; then
+    stage "building in build-test/"
+    # shellcheck disable=SC2086
+    build_in build-test $options || failed
+    stage "tests"
+    tests build-test -LE '^ci$' "$@" || failed
+    exit 0
+fi
+
+# ---- CI ------------------------------------------------------------------------------------------------------------
+
+stage "formatting"
+sh scripts/format-check || failed
+passed
+
+stage "build, warnings are errors"
+# shellcheck disable=SC2086
+build_in build-test $options -DLATGRAD_WERROR=ON -DLATGRAD_EXAMPLES=ON || failed
+passed
+
+stage "clang-tidy"
+# Without OpenMP: clang has its own omp.h, which need not be installed.
+cmake -S . -B build-tidy -DLATGRAD_OPENMP=OFF -DLATGRAD_CUDA=OFF -DLATGRAD_TESTS=OFF >/dev/null || failed
+find host -name '*.c' -print0 | xargs -0 -P "$jobs" -n 4 timeout 300 clang-tidy -p build-tidy --quiet >build-tidy/tidy.log 2>&1 || {
+    grep -A 8 -E 'error:|warning:' build-tidy/tidy.log | head -n 100 >&2
+    failed
+}
+passed
+
+# The sanitized builds leave out the tests labelled `slow`; coverage of host/ leaves out those of the kernels.
+stage "address and undefined-behaviour sanitizers"
+build_in build-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLATGRAD_SANITIZE=address,undefined -DLATGRAD_CUDA=OFF \
+    -DLATGRAD_WERROR=OFF || failed
+tests build-asan -LE slow "$@" || failed
+passed
+
+stage "thread sanitizer"
+build_in build-tsan -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    -DLATGRAD_SANITIZE=thread -DLATGRAD_CUDA=OFF || failed
+# clang 14's sanitizer does not start where the kernel randomises more address bits than it knows.
+fixed_addresses=
+if setarch "$(uname -m)" -R true 2>/dev/null; then fixed_addresses="setarch $(uname -m) -R"; fi
+tests build-tsan -R 'thread|invariance' -LE slow || failed
+fixed_addresses=
+passed
+
+# Without threads: exact counters without atomic updates, and a test of the build that has no OpenMP.
+stage "line coverage of host/"
+build_in build-coverage -DLATGRAD_OPENMP=OFF -DCMAKE_BUILD_TYPE=Debug '-DCMAKE_C_FLAGS_DEBUG=-O1 -g' -DLATGRAD_COVERAGE=ON \
+    -DLATGRAD_CUDA=OFF || failed
+find build-coverage -name '*.gcda' -exec rm {} +
+tests build-coverage -LE 'conformance|reproduce' >build-coverage/tests.log 2>&1 || {
+    tail -n 50 build-coverage/tests.log >&2
+    failed
+}
+gcovr --root . --filter host/ --exclude tests --object-directory build-coverage --fail-under-line 85 \
+    --exclude-throw-branches -j "$jobs" || failed
+passed
+
+stage "tests"
+tests build-test "$@" || failed

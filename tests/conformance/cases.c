@@ -1,0 +1,240 @@
+#include "conformance/conformance.h"
+
+#include "rules/streams.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SI LG_MODEL_SI
+#define PRW LG_MODEL_PRW
+#define MK LG_MODEL_MK
+#define T(name) LG_TASK_##name
+#define L(name) LG_LOSS_##name
+#define E(name) LG_ESTIMATOR_##name
+
+/* Odd sizes, the smallest lattice, capacities up to 255, certain and impossible events, one walker, one step, lattices
+ * that fit a block and lattices that do not, whole tapes and segments. */
+/* clang-format off */
+const lg_case lg_cases[] = {
+    /* name, model, task, loss, estimator, tau, H, W, N, gamma, params, F, R, T, pool, segmented, v0_const */
+    {"mk-64", MK, T(stability), L(log_sse), E(ste), 1.0, 64, 64, 50, 0.5, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 2, 6, 1, false, false},
+    {"mk-smallest", MK, T(stability), L(mse), E(ste), 1.0, 3, 3, 4, 0.9, {0.5, 0.2, 0.9, 0.5, 0.5}, 3, 2, 9, 2, false, false},
+    {"mk-odd", MK, T(stability), L(sse), E(gs), 1.0, 7, 13, 20, 0.9, {0.2, 0.9, 0.7, 0.6, 0.8}, 2, 3, 40, 3, false, false},
+    {"mk-tau", MK, T(stability), L(mse), E(gs), 0.5, 9, 6, 255, 0.0035, {0.6, 0.4, 0.7, 0.9, 0.8}, 2, 2, 12, 1, false, false},
+    {"mk-log-gs", MK, T(stability), L(log_sse), E(gs), 1.0, 12, 33, 50, 0.018, {0.6, 0.4, 0.7, 0.9, 0.8}, 1, 2, 5, 1, false, false},
+    {"mk-sse", MK, T(stability), L(sse), E(ste), 1.0, 5, 40, 30, 0.5, {0.1, 0.4, 0.98, 0.1, 0.2}, 4, 1, 33, 1, false, false},
+    {"mk-ends", MK, T(stability), L(mse), E(ste), 1.0, 6, 5, 10, 3.0, {0.0, 1.0, 1.0, 1.0, 0.0}, 1, 3, 8, 1, false, false},
+    {"mk-segments", MK, T(stability), L(log_sse), E(ste), 1.0, 16, 16, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 2, 2, 45, 1, true, false},
+    {"mk-pairs", MK, T(transition), L(sse), E(ste), 1.0, 10, 10, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 5, 1, 7, false, false},
+    {"mk-pairs-mse", MK, T(transition), L(mse), E(ste), 1.0, 8, 9, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 4, false, false},
+    {"mk-pairs-gs", MK, T(transition), L(sse), E(gs), 1.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 9, false, false},
+    {"mk-pairs-mse-gs", MK, T(transition), L(mse), E(gs), 2.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 9, false, false},
+    {"mk-curve", MK, T(trajectory), L(stat), E(ste), 1.0, 11, 8, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 3, 20, 2, false, false},
+    {"mk-curve-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 8, 11, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 40, 2, true, false},
+    {"mk-tall", MK, T(stability), L(log_sse), E(ste), 1.0, 130, 5, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 1, 4, 1, false, false},
+    {"mk-two-pairs", MK, T(stability), L(sse), E(ste), 1.0, 64, 30, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 4, 1, false, false},
+    {"mk-large", MK, T(stability), L(log_sse), E(ste), 1.0, 67, 131, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 1, 5, 1, false, false},
+    {"mk-large-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 66, 129, 50, 0.018, {0.9, 0.4, 0.98, 0.3, 0.2}, 1, 2, 14, 1, true, false},
+    {"mk-wide", MK, T(stability), L(mse), E(ste), 1.0, 3, 520, 50, 0.8, {0.9, 0.8, 0.98, 0.3, 0.2}, 1, 1, 20, 1, true, false},
+
+    {"si-pairs", SI, T(transition), L(sse), E(ste), 1.0, 64, 64, 1, 0, {0.2}, 2, 4, 1, 9, false, false},
+    {"si-pairs-gs", SI, T(transition), L(sse), E(gs), 1.0, 9, 37, 1, 0, {0.4}, 2, 3, 1, 9, false, false},
+    {"si-pairs-mse", SI, T(transition), L(mse), E(ste), 1.0, 3, 3, 1, 0, {0.6}, 1, 5, 1, 5, false, false},
+    {"si-pairs-mse-gs", SI, T(transition), L(mse), E(gs), 0.5, 5, 6, 1, 0, {0.6}, 1, 5, 1, 5, false, false},
+    {"si-count", SI, T(transition), L(count), E(ste), 1.0, 12, 65, 1, 0, {0.3}, 2, 4, 1, 9, false, false},
+    {"si-count-gs", SI, T(transition), L(count), E(gs), 1.0, 12, 20, 1, 0, {0.3}, 1, 4, 1, 9, false, false},
+    {"si-nll", SI, T(transition), L(nll), E(ste), 1.0, 20, 33, 1, 0, {0.3}, 2, 4, 1, 9, false, false},
+    {"si-nll-gs", SI, T(transition), L(nll), E(gs), 1.0, 4, 4, 1, 0, {0.3}, 1, 4, 1, 9, false, false},
+    {"si-none", SI, T(transition), L(sse), E(ste), 1.0, 8, 8, 1, 0, {0.0}, 1, 2, 1, 3, false, false},
+    {"si-all", SI, T(transition), L(sse), E(ste), 1.0, 8, 8, 1, 0, {1.0}, 1, 2, 1, 3, false, false},
+    {"si-curve", SI, T(trajectory), L(stat), E(ste), 1.0, 21, 34, 1, 0, {0.1}, 2, 3, 7, 2, false, false},
+    {"si-curve-gs", SI, T(trajectory), L(stat), E(gs), 1.0, 6, 7, 1, 0, {0.004}, 1, 3, 230, 2, true, false},
+    {"si-state", SI, T(stability), L(sse), E(ste), 1.0, 32, 64, 1, 0, {0.05}, 2, 2, 6, 2, false, false},
+    {"si-state-gs", SI, T(stability), L(sse), E(gs), 1.0, 7, 70, 1, 0, {0.05}, 1, 2, 6, 1, false, false},
+    {"si-state-mse", SI, T(stability), L(mse), E(ste), 1.0, 5, 8, 1, 0, {0.003}, 1, 2, 230, 1, true, false},
+    {"si-state-mse-gs", SI, T(stability), L(mse), E(gs), 1.0, 15, 31, 1, 0, {0.05}, 1, 2, 4, 1, false, false},
+    {"si-state-log", SI, T(stability), L(log_sse), E(ste), 1.0, 32, 32, 1, 0, {0.07}, 1, 2, 4, 1, false, false},
+    {"si-state-log-gs", SI, T(stability), L(log_sse), E(gs), 1.0, 32, 32, 1, 0, {0.07}, 1, 2, 4, 1, false, false},
+    {"si-large", SI, T(stability), L(sse), E(ste), 1.0, 130, 161, 1, 0, {0.05}, 1, 1, 14, 1, true, false},
+    {"si-large-curve", SI, T(trajectory), L(stat), E(gs), 1.0, 129, 190, 1, 0, {0.05}, 2, 1, 3, 1, false, false},
+    {"si-large-pairs", SI, T(transition), L(sse), E(ste), 1.0, 140, 160, 1, 0, {0.3}, 1, 2, 1, 2, false, false},
+
+    {"prw", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.2, 0.1}, 2, 300, 10, 1, false, false},
+    {"prw-one", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.7, 0.5}, 1, 1, 1, 1, false, false},
+    {"prw-long", PRW, T(trajectory), L(sse), E(gs), 0.7, 0, 0, 0, 0, {0.3, 0.9}, 3, 129, 37, 1, false, false},
+    {"prw-const", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.6}, 1, 64, 20, 1, false, true},
+};
+/* clang-format on */
+const size_t lg_case_count = sizeof lg_cases / sizeof *lg_cases;
+
+/* Word i of a stream that belongs to the tests alone. */
+static uint32_t word(const lg_case *c, uint32_t purpose, uint32_t i)
+{
+    const lg_key key = {{0x5eed0000u + purpose, c->height * 65536u + c->width}};
+    return lg_philox(i / 4, c->capacity, c->steps, 0x7e57u, key).w[i % 4];
+}
+
+/* SI: about an eighth aware. MK: a third of the sites empty or full, the rest anything. */
+static void fill_states(const lg_case *c, uint32_t purpose, size_t count, uint8_t *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t w = word(c, purpose, (uint32_t)i), kind = w >> 24;
+        if (c->model == LG_MODEL_SI) out[i] = (w & 7u) == 0;
+        else out[i] = (uint8_t)(kind < 43 ? 0 : (kind < 86 ? c->capacity : (w & 0xffffu) % (c->capacity + 1)));
+    }
+}
+
+/* Second halves of the pairs: what was aware stays so, and of the others those next to it may follow. */
+static void fill_followers(const lg_case *c, size_t count, const uint8_t *start, uint8_t *out)
+{
+    const size_t W = c->width, H = c->height;
+    for (size_t i = 0; i < count; i++) {
+        const size_t site = i % (H * W);
+        const uint8_t *plane = start + (i - site);
+        const bool near = plane[(site / W + 1) % H * W + site % W] || plane[(site / W + H - 1) % H * W + site % W];
+        out[i] = start[i] || (near && (word(c, 3, (uint32_t)i) & 3u) == 0);
+    }
+}
+
+static bool build_statistics(const lg_case *c, lg_case_job *out)
+{
+    lg_job *job = &out->job;
+    const size_t K = (size_t)job->model->statistics;
+    out->record = calloc(c->steps, sizeof *out->record);
+    out->target_stat = calloc(c->steps * K, sizeof(double));
+    out->weight_stat = calloc(c->steps * K, sizeof(double));
+    if (!out->record || !out->target_stat || !out->weight_stat) return false;
+    for (uint32_t t = 1; t <= c->steps;
+         t++) /* every step of short runs, else steps 1, 4, 5, 8, 9, ... and not the last few */
+        if (c->steps < 10 || (t % 4 < 2 && t + 2 < c->steps)) out->record[job->records++] = t;
+    for (size_t i = 0; i < job->records * K; i++) {
+        out->target_stat[i] = 0.3 + 2.0 * (double)(i / K) + (double)(i % K);
+        out->weight_stat[i] = 1.0 / (1.0 + (double)i);
+    }
+    job->record = out->record;
+    job->target_stat = out->target_stat;
+    job->weight_stat = out->weight_stat;
+    return true;
+}
+
+static bool build_states(const lg_case *c, lg_case_job *out)
+{
+    lg_job *job = &out->job;
+    const size_t state = (size_t)job->model->species * lg_job_sites(job), pool = c->pool * state;
+    const bool pairs = c->task == LG_TASK_transition;
+    out->start = calloc(pool, 1);
+    if (!out->start) return false;
+    fill_states(c, 1, pool, out->start);
+    job->start = out->start;
+    if (c->task == LG_TASK_trajectory) return true;
+    out->target = calloc(pairs ? pool : state, 1);
+    if (!out->target) return false;
+    if (pairs && c->model == LG_MODEL_SI) fill_followers(c, pool, out->start, out->target);
+    else fill_states(c, 2, pairs ? pool : state, out->target);
+    job->target = out->target;
+    return true;
+}
+
+static void build_optimizer(const lg_case *c, lg_optimizer *o)
+{
+    *o = (lg_optimizer){.kind = LG_OPTIMIZER_adam,
+                        .lr = 0.01,
+                        .beta1 = 0.9,
+                        .beta2 = 0.999,
+                        .epsilon = 1e-8,
+                        .clip = 10.0,
+                        .schedule = LG_SCHEDULE_cosine,
+                        .decay = 1.0,
+                        .period = 1.0,
+                        .iterations = 100};
+    const lg_model_desc *model = lg_model_at((int)c->model);
+    o->params = model->params;
+    for (int p = 0; p < model->params; p++) {
+        o->fitted[p] = p != 3;
+        o->grad_of_logit[p] = model->param[p].grad_of_logit;
+        o->transform[p] = c->model == LG_MODEL_PRW ? LG_TRANSFORM_logit : LG_TRANSFORM_none;
+        o->lower[p] = 0.0;
+        o->upper[p] = 1.0;
+    }
+}
+
+bool lg_case_build(const lg_case *c, lg_case_job *out)
+{
+    memset(out, 0, sizeof *out);
+    const lg_model_desc *model = lg_model_at((int)c->model);
+    lg_job *job = &out->job;
+    *job = (lg_job){.model = model,
+                    .task = c->task,
+                    .loss = c->loss,
+                    .fits = c->fits,
+                    .first_fit = 5,
+                    .replicates = c->replicates,
+                    .steps = c->steps,
+                    .height = c->height,
+                    .width = c->width,
+                    .capacity = c->capacity,
+                    .gamma = c->gamma,
+                    .binary = c->binary,
+                    .tau = c->tau,
+                    .v0_const = c->v0_const,
+                    .seed = 0x123456789abcull,
+                    .pool = c->pool};
+    build_optimizer(c, &job->optimizer);
+    const size_t P = (size_t)model->params;
+    out->params = calloc(c->fits * P, sizeof(double));
+    if (!out->params) return false;
+    for (size_t f = 0; f < c->fits; f++) /* later fits a little lower */
+        for (size_t p = 0; p < P; p++) out->params[f * P + p] = c->params[p] * (1.0 - 0.05 * (double)f);
+    job->params = out->params;
+    if (model->species && !build_states(c, out)) return false;
+    return c->task != LG_TASK_trajectory || build_statistics(c, out);
+}
+
+void lg_case_clear(lg_case_job *job)
+{
+    free(job->start);
+    free(job->target);
+    free(job->record);
+    free(job->target_stat);
+    free(job->weight_stat);
+    free(job->params);
+    memset(job, 0, sizeof *job);
+}
+
+static bool covered(lg_model_id model, lg_task task, lg_loss loss, lg_estimator binary)
+{
+    for (size_t i = 0; i < lg_case_count; i++) {
+        const lg_case *c = &lg_cases[i];
+        if (c->model == model && c->task == task && c->loss == loss && c->binary == binary) return true;
+    }
+    return false;
+}
+
+int lg_case_uncovered(void)
+{
+    static const char *const tasks[] = {
+#define TASK_NAME(name, text) #name,
+        LG_TASK_LIST(TASK_NAME)};
+    static const char *const losses[] = {
+#define LOSS_NAME(name, text) #name,
+        LG_LOSS_LIST(LOSS_NAME)};
+    static const char *const estimators[] = {
+#define ESTIMATOR_NAME(name, text) #name,
+        LG_ESTIMATOR_LIST(ESTIMATOR_NAME)};
+    int missing = 0;
+    for (int m = 0; lg_model_at(m); m++)
+        for (size_t t = 0; t < LG_TASK_COUNT; t++)
+            for (size_t l = 0; l < sizeof losses / sizeof *losses; l++)
+                for (size_t e = 0; e < sizeof estimators / sizeof *estimators; e++) {
+                    const lg_model_desc *d = lg_model_at(m);
+                    const bool draws_classes =
+                        d->id == LG_MODEL_PRW && e == LG_ESTIMATOR_ste; /* PRW has no binary choice */
+                    if (!(d->losses[t] >> l & 1u) || draws_classes ||
+                        covered(d->id, (lg_task)t, (lg_loss)l, (lg_estimator)e))
+                        continue;
+                    printf("no case: %s %s %s %s\n", d->name, tasks[t], losses[l], estimators[e]);
+                    missing++;
+                }
+    return missing;
+}

@@ -1,0 +1,393 @@
+#include "conformance/conformance.h"
+
+#include "conformance/oracle.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GUARD = 64, GUARD_BYTE = 0xa7, ITERATION = 3, FIT_ITERATIONS = 19, IMPOSED = 8 };
+static const double tolerance = 1e-5; /* of the sum of absolute contributions */
+
+/* What one evaluation gives; arrays end in guard bytes that nobody may touch. */
+typedef struct outcome {
+    uint8_t *states;
+    double *loss, *statistics, *gradient;
+    size_t state_bytes, loss_bytes, statistic_bytes, gradient_bytes;
+} outcome;
+
+typedef struct tester {
+    const char *name;
+    lg_context ctx;
+    const lg_backend *backend;
+    lg_device *device;
+    int failures;
+} tester;
+
+static void fail(tester *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void fail(tester *t, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    printf("%s: ", t->name);
+    vprintf(format, arguments);
+    printf("\n");
+    va_end(arguments);
+    t->failures++;
+}
+
+static bool good(tester *t, lg_status status, const char *what)
+{
+    if (status) fail(t, "%s: %s: %s", what, lg_status_name(status), t->ctx.message);
+    return status == LG_OK;
+}
+
+void lg_record_add(lg_record *record, const void *bytes, size_t size)
+{
+    while (record->size + size > record->room) record->room = 2 * record->room + size + 1024;
+    record->bytes = realloc(record->bytes, record->room);
+    if (!record->bytes) abort();
+    memcpy(record->bytes + record->size, bytes, size);
+    record->size += size;
+}
+
+void lg_record_clear(lg_record *record)
+{
+    free(record->bytes);
+    memset(record, 0, sizeof *record);
+}
+
+/* ---- evaluation with guards ---------------------------------------------------------------------------------------
+ * */
+
+static void *guarded(size_t bytes)
+{
+    uint8_t *p = malloc(bytes + GUARD);
+    if (!p) abort();
+    memset(p, 0xee, bytes);
+    memset(p + bytes, GUARD_BYTE, GUARD);
+    return p;
+}
+
+static void check_guard(tester *t, const void *p, size_t bytes, const char *what)
+{
+    for (size_t i = 0; i < GUARD; i++)
+        if (((const uint8_t *)p)[bytes + i] != GUARD_BYTE) {
+            fail(t, "%s: byte %zu behind the output was overwritten", what, i);
+            return;
+        }
+}
+
+static outcome make_outcome(const lg_job *job)
+{
+    outcome o = {0};
+    o.state_bytes = (size_t)job->fits * job->replicates * lg_job_state_bytes(job);
+    o.loss_bytes = job->fits * sizeof(double);
+    o.statistic_bytes = job->fits * lg_job_statistics(job) * sizeof(double);
+    o.gradient_bytes = job->fits * (size_t)job->model->params * sizeof(double);
+    o.states = guarded(o.state_bytes);
+    o.loss = guarded(o.loss_bytes);
+    o.statistics = guarded(o.statistic_bytes);
+    o.gradient = guarded(o.gradient_bytes);
+    return o;
+}
+
+static void free_outcome(outcome *o)
+{
+    free(o->states);
+    free(o->loss);
+    free(o->statistics);
+    free(o->gradient);
+}
+
+static bool evaluate(tester *t, lg_dbatch *batch, const lg_job *job, uint64_t iteration, outcome *o)
+{
+    const lg_backend *b = t->backend;
+    bool ok = good(t, b->reset(&t->ctx, batch, iteration), "reset") &&
+              good(t, b->forward(&t->ctx, batch, job->steps, true), "forward") &&
+              good(t, b->loss(&t->ctx, batch), "loss") && good(t, b->backward(&t->ctx, batch), "backward") &&
+              good(t, b->get_loss(&t->ctx, batch, o->loss), "get_loss") &&
+              good(t, b->get_statistics(&t->ctx, batch, o->statistics), "get_statistics") &&
+              good(t, b->get_gradient(&t->ctx, batch, o->gradient), "get_gradient");
+    const size_t per_fit = o->state_bytes / job->fits;
+    for (uint32_t f = 0; f < job->fits && ok; f++)
+        ok = good(t, b->get_states(&t->ctx, batch, f, 0, job->replicates, o->states + f * per_fit), "get_states");
+    check_guard(t, o->states, o->state_bytes, "states");
+    check_guard(t, o->loss, o->loss_bytes, "loss");
+    check_guard(t, o->statistics, o->statistic_bytes, "statistics");
+    check_guard(t, o->gradient, o->gradient_bytes, "gradient");
+    return ok;
+}
+
+static lg_dbatch *create(tester *t, const lg_job *job)
+{
+    lg_dbatch *batch = NULL;
+    return good(t, t->backend->create(&t->ctx, t->device, job, true, &batch), "create") ? batch : NULL;
+}
+
+/* Creates, evaluates, destroys. */
+static bool evaluate_job(tester *t, const lg_job *job, outcome *o)
+{
+    *o = make_outcome(job);
+    lg_dbatch *batch = create(t, job);
+    const bool ok = batch && evaluate(t, batch, job, ITERATION, o);
+    if (batch) t->backend->destroy(batch);
+    return ok;
+}
+
+/* For segmented cases: too little memory for the whole tape. */
+static bool limit_memory(tester *t, const lg_case *c, lg_job *job)
+{
+    lg_plan plan;
+    if (!c->segmented) return true;
+    if (!good(t, t->backend->plan(&t->ctx, t->device, job, true, &plan), "plan")) return false;
+    const size_t whole = plan.total_bytes;
+    job->memory_limit = whole - 1;
+    if (!good(t, t->backend->plan(&t->ctx, t->device, job, true, &plan), "plan under a memory limit")) return false;
+    if (plan.segment >= job->steps)
+        fail(t, "a memory limit of %zu of %zu bytes left the tape whole", job->memory_limit, whole);
+    if (plan.total_bytes > job->memory_limit)
+        fail(t, "the plan takes %zu bytes, the limit is %zu", plan.total_bytes, job->memory_limit);
+    return true;
+}
+
+/* ---- checks -------------------------------------------------------------------------------------------------------
+ * */
+
+static void same_bytes(tester *t, const void *a, const void *b, size_t bytes, const char *what)
+{
+    for (size_t i = 0; i < bytes; i++)
+        if (((const uint8_t *)a)[i] != ((const uint8_t *)b)[i]) {
+            fail(t, "%s: byte %zu of %zu differs (%u, %u)", what, i, bytes, ((const uint8_t *)a)[i],
+                 ((const uint8_t *)b)[i]);
+            return;
+        }
+}
+
+static void same_outcome(tester *t, const outcome *a, const outcome *b, const char *what)
+{
+    char text[128];
+    snprintf(text, sizeof text, "%s: states", what);
+    same_bytes(t, a->states, b->states, b->state_bytes, text);
+    snprintf(text, sizeof text, "%s: loss", what);
+    same_bytes(t, a->loss, b->loss, b->loss_bytes, text);
+    snprintf(text, sizeof text, "%s: statistics", what);
+    same_bytes(t, a->statistics, b->statistics, b->statistic_bytes, text);
+    snprintf(text, sizeof text, "%s: gradient", what);
+    same_bytes(t, a->gradient, b->gradient, b->gradient_bytes, text);
+}
+
+static void close_numbers(tester *t, const double *a, const double *b, size_t count, double relative, const char *what)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(fabs(a[i] - b[i]) <= relative * fabs(b[i]))) {
+            fail(t, "%s %zu is %.17g, expected %.17g", what, i, a[i], b[i]);
+            return;
+        }
+}
+
+static void close_to_oracle(tester *t, const lg_job *job, const outcome *o, const lg_oracle *truth, const char *what)
+{
+    const size_t P = (size_t)job->model->params;
+    char text[128];
+    for (size_t i = 0; i < job->fits * P; i++) {
+        const double error = fabs(o->gradient[i] - truth->gradient[i]);
+        if (!(error <= tolerance * truth->absolute[i]))
+            fail(t,
+                 "%s: gradient of fit %zu, parameter %zu is %.9g, expected %.9g; off by %.2g of the absolute sum %.3g",
+                 what, i / P, i % P, o->gradient[i], truth->gradient[i], error / truth->absolute[i],
+                 truth->absolute[i]);
+    }
+    snprintf(text, sizeof text, "%s: loss", what);
+    close_numbers(t, o->loss, truth->loss, job->fits, 1e-10, text);
+    if (!job->target_stat) return;
+    snprintf(text, sizeof text, "%s: statistic", what);
+    close_numbers(t, o->statistics, truth->statistics, job->fits * lg_job_statistics(job), 1e-10, text);
+}
+
+/* Gradients along an imposed sequence of parameters. */
+static void check_sequence(tester *t, lg_dbatch *batch, lg_case_job *cj)
+{
+    const lg_job *job = &cj->job;
+    const size_t P = job->fits * (size_t)job->model->params;
+    double *params = malloc(P * sizeof *params);
+    outcome o = make_outcome(job);
+    for (uint32_t k = 0; params && k < IMPOSED; k++) {
+        for (size_t i = 0; i < P; i++) params[i] = job->params[i] * (1.0 - 0.03 * k) + 0.02 * k * (double)(i % 3);
+        for (size_t i = 0; i < P; i++) params[i] = params[i] > 1.0 ? 1.0 : params[i];
+        lg_oracle truth = {0};
+        if (!good(t, t->backend->set_params(&t->ctx, batch, params), "set_params") ||
+            !evaluate(t, batch, job, 100 + k, &o))
+            break;
+        if (!lg_oracle_run(job, params, 100 + k, &truth)) break;
+        if (job->loss != LG_LOSS_nll || job->target_stat)
+            same_bytes(t, o.states, truth.states, o.state_bytes, "imposed parameters: states");
+        close_to_oracle(t, job, &o, &truth, "imposed parameters");
+        lg_oracle_clear(&truth);
+    }
+    free(params);
+    free_outcome(&o);
+    good(t, t->backend->set_params(&t->ctx, batch, job->params), "set_params");
+}
+
+/* Each fit alone gives the bytes it gives among the others; half of the replicates give the same states. */
+static void check_split(tester *t, const lg_job *job, const outcome *whole)
+{
+    const size_t P = (size_t)job->model->params, per_fit = whole->state_bytes / job->fits, K = lg_job_statistics(job);
+    for (uint32_t f = 0; f < job->fits && job->fits > 1; f++) {
+        lg_job one = *job;
+        one.fits = 1;
+        one.first_fit = job->first_fit + f;
+        one.params = job->params + f * P;
+        one.memory_limit = 0;
+        outcome o, expected = {whole->states + f * per_fit, whole->loss + f,   whole->statistics + f * K,
+                               whole->gradient + f * P,     per_fit,           sizeof(double),
+                               K * sizeof(double),          P * sizeof(double)};
+        if (evaluate_job(t, &one, &o)) same_outcome(t, &o, &expected, "a fit alone");
+        free_outcome(&o);
+    }
+    if (job->replicates < 2 || job->task == LG_TASK_transition)
+        return; /* a smaller minibatch is another set of pairs */
+    lg_job half = *job;
+    half.replicates = job->replicates / 2;
+    half.memory_limit = 0;
+    outcome o;
+    if (evaluate_job(t, &half, &o)) {
+        const size_t part = o.state_bytes / half.fits;
+        for (uint32_t f = 0; f < job->fits; f++)
+            same_bytes(t, o.states + f * part, whole->states + f * per_fit, part, "fewer replicates");
+    }
+    free_outcome(&o);
+}
+
+/* Stepping by hand ends in the states of one run. */
+static void check_stepping(tester *t, const lg_job *job, const outcome *whole)
+{
+    lg_dbatch *batch = NULL;
+    if (job->loss == LG_LOSS_nll ||
+        !good(t, t->backend->create(&t->ctx, t->device, job, false, &batch), "create without gradients"))
+        return;
+    const uint32_t first = job->steps / 3, second = (job->steps - first) / 2, third = job->steps - first - second;
+    const size_t per_fit = whole->state_bytes / job->fits;
+    uint8_t *states = guarded(per_fit);
+    bool ok = good(t, t->backend->reset(&t->ctx, batch, ITERATION), "reset") &&
+              good(t, t->backend->get_states(&t->ctx, batch, 0, 0, 1, states), "get_states");
+    if (ok && job->model->species && job->task != LG_TASK_transition)
+        same_bytes(t, states, job->start, lg_job_state_bytes(job), "the start state");
+    const uint32_t parts[3] = {first, second, third};
+    for (int i = 0; i < 3 && ok; i++)
+        ok = parts[i] == 0 || good(t, t->backend->forward(&t->ctx, batch, parts[i], false), "forward");
+    for (uint32_t f = 0; f < job->fits && ok; f++) {
+        ok = good(t, t->backend->get_states(&t->ctx, batch, f, 0, job->replicates, states), "get_states");
+        if (ok) same_bytes(t, states, whole->states + f * per_fit, per_fit, "steps by hand");
+    }
+    check_guard(t, states, per_fit, "states");
+    free(states);
+    t->backend->destroy(batch);
+}
+
+/* A fit's first row is the evaluation; the same fit twice, and once resumed half-way, gives the same bytes. */
+static void check_fit(tester *t, const lg_job *job)
+{
+    const size_t width = job->fits * ((size_t)job->model->params + 3), P = job->fits * (size_t)job->model->params;
+    const uint32_t half = FIT_ITERATIONS / 2;
+    double *rows = guarded(FIT_ITERATIONS * width * sizeof(double)),
+           *again = guarded(FIT_ITERATIONS * width * sizeof(double));
+    double *params = guarded(P * sizeof(double)), *end = guarded(P * sizeof(double));
+    lg_fit_state *state = guarded(job->fits * sizeof *state);
+    lg_dbatch *batch = create(t, job), *second = create(t, job);
+    const lg_backend *b = t->backend;
+    bool ok = batch && second && good(t, b->advance(&t->ctx, batch, 0, FIT_ITERATIONS, rows), "advance") &&
+              good(t, b->get_params(&t->ctx, batch, end), "get_params");
+    check_guard(t, rows, FIT_ITERATIONS * width * sizeof(double), "trace rows");
+    ok = ok && good(t, b->advance(&t->ctx, second, 0, half, again), "advance") &&
+         good(t, b->get_fit_state(&t->ctx, second, state), "get_fit_state") &&
+         good(t, b->set_params(&t->ctx, second, job->params), "set_params") &&
+         good(t, b->set_fit_state(&t->ctx, second, state), "set_fit_state") &&
+         good(t, b->advance(&t->ctx, second, half, FIT_ITERATIONS - half, again + half * width), "advance") &&
+         good(t, b->get_params(&t->ctx, second, params), "get_params");
+    if (ok) {
+        same_bytes(t, again, rows, FIT_ITERATIONS * width * sizeof(double), "the same fit twice, once resumed: trace");
+        same_bytes(t, params, end, P * sizeof(double), "the same fit twice, once resumed: parameters");
+    }
+    if (batch) b->destroy(batch);
+    if (second) b->destroy(second);
+    free(rows);
+    free(again);
+    free(params);
+    free(end);
+    free(state);
+}
+
+int lg_conformance_check(const lg_backend *backend, lg_device *device, const lg_backend *other, lg_device *other_device,
+                         const lg_case *c)
+{
+    tester t = {.name = c->name, .backend = backend, .device = device};
+    lg_case_job cj;
+    if (!lg_case_build(c, &cj)) abort();
+    if (!limit_memory(&t, c, &cj.job)) {
+        lg_case_clear(&cj);
+        return t.failures;
+    }
+    lg_oracle truth = {0};
+    if (!lg_oracle_run(&cj.job, cj.job.params, ITERATION, &truth)) abort();
+    outcome o, o2 = make_outcome(&cj.job);
+    if (evaluate_job(&t, &cj.job, &o)) {
+        if (c->loss != LG_LOSS_nll || cj.job.target_stat)
+            same_bytes(&t, o.states, truth.states, o.state_bytes, "states against the oracle");
+        close_to_oracle(&t, &cj.job, &o, &truth, "oracle");
+        if (other) {
+            tester u = {.name = c->name, .backend = other, .device = other_device};
+            lg_job job = cj.job;
+            job.memory_limit = 0;
+            outcome theirs;
+            if (evaluate_job(&u, &job, &theirs)) {
+                same_bytes(&t, o.states, theirs.states, o.state_bytes, "states between backends");
+                close_to_oracle(&u, &job, &theirs, &truth, "the other backend");
+            }
+            t.failures += u.failures;
+            free_outcome(&theirs);
+        }
+        lg_dbatch *batch = create(&t, &cj.job);
+        if (batch) {
+            check_sequence(&t, batch, &cj);
+            if (evaluate(&t, batch, &cj.job, ITERATION, &o2)) same_outcome(&t, &o2, &o, "the same run twice");
+            backend->destroy(batch);
+        }
+        check_split(&t, &cj.job, &o);
+        check_stepping(&t, &cj.job, &o);
+        check_fit(&t, &cj.job);
+    }
+    free_outcome(&o);
+    free_outcome(&o2);
+    lg_oracle_clear(&truth);
+    lg_case_clear(&cj);
+    return t.failures;
+}
+
+bool lg_conformance_record(const lg_backend *backend, lg_device *device, const lg_case *c, lg_record *record)
+{
+    enum { COUNT = 2 };
+    tester t = {.name = c->name, .backend = backend, .device = device};
+    lg_case_job cj;
+    if (!lg_case_build(c, &cj)) abort();
+    outcome o = {0};
+    bool ok = limit_memory(&t, c, &cj.job) && evaluate_job(&t, &cj.job, &o);
+    if (ok) {
+        lg_record_add(record, o.states, o.state_bytes);
+        lg_record_add(record, o.loss, o.loss_bytes);
+        lg_record_add(record, o.statistics, o.statistic_bytes);
+        lg_record_add(record, o.gradient, o.gradient_bytes);
+        const size_t width = cj.job.fits * ((size_t)cj.job.model->params + 3);
+        double *rows = guarded(COUNT * width * sizeof(double));
+        lg_dbatch *batch = create(&t, &cj.job);
+        ok = batch && good(&t, backend->advance(&t.ctx, batch, 0, COUNT, rows), "advance");
+        if (ok) lg_record_add(record, rows, COUNT * width * sizeof(double));
+        if (batch) backend->destroy(batch);
+        free(rows);
+    }
+    free_outcome(&o);
+    lg_case_clear(&cj);
+    return ok;
+}

@@ -1,0 +1,156 @@
+#include "conformance/oracle.h"
+
+#include "rules/permute.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t lg_oracle_pool(const lg_oracle_fit *fit, uint32_t replicate)
+{
+    const lg_job *job = fit->job;
+    if (job->task == LG_TASK_transition)
+        return lg_pair_index(job->seed, fit->iteration, job->replicates, replicate, job->pool);
+    return replicate % job->pool;
+}
+
+static size_t entries_of(const lg_job *job)
+{
+    return (size_t)job->model->species * lg_job_sites(job);
+}
+
+static const uint8_t *target_of(const lg_oracle_fit *fit, uint32_t replicate)
+{
+    const size_t row = fit->job->task == LG_TASK_transition ? lg_oracle_pool(fit, replicate) : 0;
+    return fit->job->target + row * entries_of(fit->job);
+}
+
+double lg_oracle_squares(const lg_oracle_fit *fit, uint32_t replicate, const int *last)
+{
+    const uint8_t *target = target_of(fit, replicate);
+    double sum = 0.0;
+    for (size_t i = 0; i < entries_of(fit->job); i++) sum += (double)(last[i] - target[i]) * (last[i] - target[i]);
+    return sum;
+}
+
+/* Mean and population variance of one species' plane. */
+static void moments(const int *x, size_t sites, double *mean, double *variance)
+{
+    double sum = 0.0, squares = 0.0;
+    for (size_t i = 0; i < sites; i++) sum += x[i];
+    *mean = sum / (double)sites;
+    for (size_t i = 0; i < sites; i++) squares += (x[i] - *mean) * (x[i] - *mean);
+    *variance = squares / (double)sites;
+}
+
+void lg_oracle_add_statistics(const lg_oracle_fit *fit, const int *history)
+{
+    const lg_job *job = fit->job;
+    const size_t sites = lg_job_sites(job), species = (size_t)job->model->species, K = (size_t)job->model->statistics;
+    for (size_t k = 0; k < job->records; k++)
+        for (size_t s = 0; s < species; s++) {
+            double mean, variance;
+            moments(history + job->record[k] * entries_of(job) + s * sites, sites, &mean, &variance);
+            fit->statistics[k * K + s] += mean / job->replicates;
+            if (K > species) fit->statistics[k * K + species + s] += variance / job->replicates;
+        }
+}
+
+void lg_oracle_loss(const lg_oracle_fit *fit, double S)
+{
+    const lg_job *job = fit->job;
+    if (!job->target_stat) {
+        *fit->loss = lg_state_loss(job->loss, S, (double)entries_of(job) * job->replicates);
+        return;
+    }
+    *fit->loss = 0.0;
+    for (size_t k = 0; k < lg_job_statistics(job); k++) {
+        const double d = fit->statistics[k] - job->target_stat[k];
+        *fit->loss += job->weight_stat[k] * d * d;
+    }
+}
+
+static void statistic_adjoint(const lg_oracle_fit *fit, const int *history, double *adj)
+{
+    const lg_job *job = fit->job;
+    const size_t sites = lg_job_sites(job), species = (size_t)job->model->species, K = (size_t)job->model->statistics;
+    const double scale = 1.0 / ((double)sites * job->replicates);
+    for (size_t k = 0; k < job->records; k++)
+        for (size_t s = 0; s < species; s++) {
+            const size_t at = job->record[k] * entries_of(job) + s * sites;
+            double mean, variance;
+            moments(history + at, sites, &mean, &variance);
+            const size_t i0 = k * K + s, i1 = i0 + species;
+            const double dm = 2.0 * job->weight_stat[i0] * (fit->statistics[i0] - job->target_stat[i0]);
+            const double dv =
+                K > species ? 2.0 * job->weight_stat[i1] * (fit->statistics[i1] - job->target_stat[i1]) : 0.0;
+            for (size_t i = 0; i < sites; i++) adj[at + i] += scale * (dm + 2.0 * dv * (history[at + i] - mean));
+        }
+}
+
+void lg_oracle_adjoint(const lg_oracle_fit *fit, uint32_t replicate, double S, double difference, const int *history,
+                       double *adj)
+{
+    const lg_job *job = fit->job;
+    const size_t n = entries_of(job), last = job->steps * n;
+    memset(adj, 0, (last + n) * sizeof *adj);
+    if (job->target_stat) {
+        statistic_adjoint(fit, history, adj);
+        return;
+    }
+    const double slope = 2.0 * lg_state_loss_slope(job->loss, S, (double)n * job->replicates);
+    const uint8_t *target = target_of(fit, replicate);
+    for (size_t i = 0; i < n; i++)
+        adj[last + i] =
+            job->loss == LG_LOSS_count ? 2.0 * difference / job->replicates : slope * (history[last + i] - target[i]);
+}
+
+void lg_oracle_add(const lg_oracle_fit *fit, int param, double term)
+{
+    fit->gradient[param] += term;
+    fit->absolute[param] += fabs(term);
+}
+
+size_t lg_oracle_neighbour(const lg_job *job, size_t site, int row, int column)
+{
+    const size_t H = job->height, W = job->width;
+    return (site / W + H + (size_t)row) % H * W + (site % W + W + (size_t)column) % W;
+}
+
+void lg_oracle_clear(lg_oracle *o)
+{
+    free(o->states);
+    free(o->loss);
+    free(o->statistics);
+    free(o->gradient);
+    free(o->absolute);
+    memset(o, 0, sizeof *o);
+}
+
+bool lg_oracle_run(const lg_job *job, const double *params, uint64_t iteration, lg_oracle *o)
+{
+    const size_t F = job->fits, P = (size_t)job->model->params, K = lg_job_statistics(job);
+    o->state_bytes = lg_job_state_bytes(job);
+    o->states = calloc(F * job->replicates, o->state_bytes);
+    o->loss = calloc(F, sizeof *o->loss);
+    o->statistics = calloc(F * K + 1, sizeof *o->statistics);
+    o->gradient = calloc(F * P, sizeof *o->gradient);
+    o->absolute = calloc(F * P, sizeof *o->absolute);
+    bool good = o->states && o->loss && o->statistics && o->gradient && o->absolute;
+    for (uint32_t f = 0; f < F && good; f++) {
+        const lg_oracle_fit fit = {job,
+                                   params + f * P,
+                                   lg_iteration_key(job->seed, iteration),
+                                   iteration,
+                                   f,
+                                   o->loss + f,
+                                   o->statistics + f * K,
+                                   o->gradient + f * P,
+                                   o->absolute + f * P,
+                                   o->states + f * job->replicates * o->state_bytes};
+        if (job->model->id == LG_MODEL_MK) good = lg_oracle_mk(&fit);
+        else if (job->model->id == LG_MODEL_SI) good = lg_oracle_si(&fit);
+        else good = lg_oracle_prw(&fit);
+    }
+    if (!good) lg_oracle_clear(o);
+    return good;
+}

@@ -1,0 +1,48 @@
+/* A third opinion on a job: the models in plain loops and double precision, straight from the formulas, with the
+ * discrete draws of kernels/rules/. Slow, and the only place that knows the sum of the absolute contributions to a
+ * gradient, which is the scale of the rounding error of single precision. */
+#ifndef LG_TESTS_ORACLE_H
+#define LG_TESTS_ORACLE_H
+
+#include "backend/backend.h"
+
+typedef struct lg_oracle {
+    size_t state_bytes;
+    uint8_t *states;             /* [F][R][state bytes] after job->steps steps */
+    double *loss, *statistics;   /* [F], [F][records][statistics] */
+    double *gradient, *absolute; /* [F][P] */
+} lg_oracle;
+
+/* Evaluates the job at params [F][P] with the noise of `iteration`; false: out of memory. */
+bool lg_oracle_run(const lg_job *job, const double *params, uint64_t iteration, lg_oracle *out);
+void lg_oracle_clear(lg_oracle *oracle);
+
+/* What the model files share. One replicate's history: `states` (steps + 1) x sites x species, and the model's own
+ * record of its draws. */
+typedef struct lg_oracle_fit {
+    const lg_job *job;
+    const double *params;
+    lg_key key;
+    uint64_t iteration;
+    uint32_t index; /* of the fit */
+    double *loss, *statistics, *gradient, *absolute;
+    uint8_t *states; /* [R][state bytes] */
+} lg_oracle_fit;
+
+uint32_t lg_oracle_pool(const lg_oracle_fit *fit, uint32_t replicate);
+bool lg_oracle_mk(const lg_oracle_fit *fit);
+bool lg_oracle_si(const lg_oracle_fit *fit);
+bool lg_oracle_prw(const lg_oracle_fit *fit);
+
+/* The adjoint that the loss puts on the states of one replicate: adj [steps + 1][entries] is filled; history likewise.
+ * Needs fit->statistics and the state sum S (state losses) or the count difference of this replicate. */
+void lg_oracle_adjoint(const lg_oracle_fit *fit, uint32_t replicate, double S, double difference, const int *history,
+                       double *adj);
+/* Loss of the fit from S or from its statistics; count and nll are the model's own. */
+void lg_oracle_loss(const lg_oracle_fit *fit, double S);
+double lg_oracle_squares(const lg_oracle_fit *fit, uint32_t replicate, const int *last);
+void lg_oracle_add_statistics(const lg_oracle_fit *fit, const int *history);
+void lg_oracle_add(const lg_oracle_fit *fit, int param, double term);
+size_t lg_oracle_neighbour(const lg_job *job, size_t site, int row, int column);
+
+#endif

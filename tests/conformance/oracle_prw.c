@@ -1,0 +1,76 @@
+#include "conformance/oracle.h"
+#include "rules/prw.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct axis {
+    int x, v;
+    double dx[2], dv[2];
+} axis;
+
+static void start(const lg_oracle_fit *fit, const lg_prw_fit *prw, uint32_t walker, uint32_t a, axis *q)
+{
+    const lg_block b = lg_draw(fit->key, LG_STREAM_PRW_START, fit->job->first_fit + fit->index, walker, 0, a);
+    memset(q, 0, sizeof *q);
+    q->v = lg_prw_velocity(prw, b.w[0]);
+    if (!fit->job->v0_const)
+        q->dv[0] = (double)lg_prw_velocity_gradient(prw, q->v, lg_exponential(b.w[1]), lg_exponential(b.w[2]),
+                                                    lg_exponential(b.w[3]));
+}
+
+static void step(const lg_oracle_fit *fit, const lg_prw_fit *prw, uint32_t walker, uint32_t t, uint32_t a, axis *q)
+{
+    const uint32_t id = fit->job->first_fit + fit->index;
+    const lg_block b = lg_draw(fit->key, LG_STREAM_PRW_STEP, id, walker, t, 0),
+                   e = lg_draw(fit->key, LG_STREAM_PRW_GUMBEL, id, walker, t, a);
+    const lg_block third = lg_draw(fit->key, LG_STREAM_PRW_GUMBEL, id, walker, t, 2);
+    const int resampled = lg_prw_resamples(prw, b.w[2 * a]), w = lg_prw_velocity(prw, b.w[2 * a + 1]);
+    const double dk = (double)lg_prw_keep_gradient(prw, resampled, lg_exponential(e.w[0]), lg_exponential(e.w[1]));
+    const double dw = (double)lg_prw_velocity_gradient(prw, w, lg_exponential(e.w[2]), lg_exponential(e.w[3]),
+                                                       lg_exponential(third.w[a]));
+    q->dv[1] = (1 - resampled) * q->dv[1] + (w - q->v) * dk;
+    q->dv[0] = resampled ? dw : q->dv[0];
+    q->v = resampled ? w : q->v;
+    for (int p = 0; p < 2; p++) q->dx[p] += q->dv[p];
+    q->x += q->v;
+}
+
+bool lg_oracle_prw(const lg_oracle_fit *fit)
+{
+    const lg_job *job = fit->job;
+    const size_t T = job->steps, R = job->replicates;
+    lg_prw_fit prw;
+    lg_prw_prepare(fit->params[0], fit->params[1], job->binary, job->tau, &prw);
+    axis *path = calloc(R * T * 2, sizeof *path);
+    double *msd = calloc(T, sizeof *msd);
+    if (!path || !msd) {
+        free(path);
+        free(msd);
+        return false;
+    }
+    for (uint32_t r = 0; r < R; r++)
+        for (uint32_t a = 0; a < 2; a++) {
+            axis q;
+            start(fit, &prw, r, a, &q);
+            for (uint32_t t = 1; t <= T; t++) {
+                step(fit, &prw, r, t, a, &q);
+                path[(r * T + t - 1) * 2 + a] = q;
+                msd[t - 1] += (double)q.x * q.x / (double)R;
+            }
+            memcpy(fit->states + r * 16 + a * 4, &q.x, 4);
+            memcpy(fit->states + r * 16 + 8 + a * 4, &q.v, 4);
+        }
+    for (size_t k = 0; k < job->records; k++) fit->statistics[k] = msd[job->record[k] - 1];
+    lg_oracle_loss(fit, 0.0);
+    for (size_t k = 0; k < job->records; k++) {
+        const double slope = 2.0 * job->weight_stat[k] * (fit->statistics[k] - job->target_stat[k]) / (double)R;
+        for (size_t i = 0; i < 2 * R; i++) {
+            const axis *q = &path[(i / 2 * T + job->record[k] - 1) * 2 + i % 2];
+            for (int p = 0; p < 2; p++) lg_oracle_add(fit, p, slope * 2.0 * q->x * q->dx[p]);
+        }
+    }
+    free(path);
+    free(msd);
+    return true;
+}

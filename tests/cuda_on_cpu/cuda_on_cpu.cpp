@@ -1,0 +1,566 @@
+/* Scheduler and runtime behind cuda_on_cpu.h. */
+#include "cuda_on_cpu.h"
+
+#include "fiber.h"
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <vector>
+
+lg_emu_place lg_emu_here;
+
+namespace {
+
+enum wait_kind { RUN, AT_BARRIER, AT_WARP, LEFT };
+
+struct thread_record {
+    lg_fiber fiber;
+    wait_kind wait;
+    const char *file; /* where it waits */
+    int line;
+    unsigned mask;
+    unsigned exchanges; /* warp operations so far: their parity selects the slot */
+    uint3 id;
+};
+
+struct machine {
+    std::vector<thread_record> threads;
+    std::vector<uint64_t> slots; /* [2][threads] values of warp operations */
+    std::vector<unsigned> sequence;
+    lg_fiber scheduler;
+    unsigned count, current;
+    const std::function<void()> *run;
+    const char *kernel;
+    unsigned char *shared;
+    lg_emu_order order;
+    uint64_t random;
+    uint64_t launches;
+    std::map<const void *, int> allowed;
+    std::map<uintptr_t, size_t> memory;
+    size_t used, total;
+    cudaError_t fail, last;
+    ~machine()
+    {
+        for (thread_record &t : threads) free(t.fiber.stack);
+    }
+};
+machine the;
+
+/* Behind an allocation: bytes that are checked, or nothing where the address sanitizer guards its end. */
+#ifdef LG_FIBER_ASAN
+enum { SLACK = 0 };
+#else
+enum { SLACK = 64 };
+#endif
+enum { SENTINEL_BYTE = 0x5a, GARBAGE = 0xcd, SHARED_DEFAULT = 48 * 1024, SHARED_MAX = 227 * 1024 };
+
+[[noreturn]] void violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void violation(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "cuda on cpu: kernel %s: ", the.kernel ? the.kernel : "(none)");
+    vfprintf(stderr, format, arguments);
+    fprintf(stderr, "\n");
+    va_end(arguments);
+    abort();
+}
+
+uint64_t next_random()
+{
+    the.random ^= the.random << 13;
+    the.random ^= the.random >> 7;
+    the.random ^= the.random << 17;
+    return the.random;
+}
+
+void fill_sequence(std::vector<unsigned> &s, unsigned n)
+{
+    s.resize(n);
+    for (unsigned i = 0; i < n; i++) s[i] = the.order == LG_EMU_REVERSE ? n - 1 - i : i;
+    if (the.order != LG_EMU_RANDOM) return;
+    for (unsigned i = n; i > 1; i--) {
+        const unsigned k = static_cast<unsigned>(next_random() % i), t = s[i - 1];
+        s[i - 1] = s[k];
+        s[k] = t;
+    }
+}
+
+/* Back to the scheduler; returns when the thread is resumed. */
+void pause(wait_kind wait, const char *file, int line, unsigned mask)
+{
+    thread_record &t = the.threads[the.current];
+    t.wait = wait;
+    t.file = file;
+    t.line = line;
+    t.mask = mask;
+    lg_fiber_switch(&t.fiber, &the.scheduler, wait == LEFT);
+}
+
+void thread_main()
+{
+    lg_fiber_entered(&the.scheduler);
+    (*the.run)();
+    pause(LEFT, "", 0, 0);
+    abort(); /* a thread that left is never resumed */
+}
+
+void resume(unsigned t)
+{
+    the.current = t;
+    lg_emu_here.thread = the.threads[t].id;
+    lg_fiber_switch(&the.scheduler, &the.threads[t].fiber, false);
+}
+
+/* Releases the lanes of a warp that all wait for each other. */
+bool release_warp(unsigned first)
+{
+    const unsigned lanes = the.count - first < 32 ? the.count - first : 32;
+    bool released = false;
+    for (unsigned l = 0; l < lanes; l++) {
+        thread_record &t = the.threads[first + l];
+        if (t.wait != AT_WARP) continue;
+        bool all = true;
+        for (unsigned k = 0; k < lanes; k++) {
+            const thread_record &o = the.threads[first + k];
+            if (!(t.mask >> k & 1)) continue;
+            if (o.wait == LEFT || o.wait == AT_BARRIER)
+                violation("%s:%d: lane %u waits for lane %u, which %s", t.file, t.line, l, k,
+                          o.wait == LEFT ? "has left" : "is at a block barrier");
+            if (o.wait != AT_WARP) all = false;
+            else if (o.line != t.line || o.mask != t.mask || o.exchanges != t.exchanges)
+                violation("%s:%d: lanes %u and %u of a warp meet in different operations", t.file, t.line, l, k);
+        }
+        if (!all) continue;
+        const unsigned mask = t.mask;
+        for (unsigned k = 0; k < lanes; k++)
+            if (mask >> k & 1) the.threads[first + k].wait = RUN;
+        released = true;
+    }
+    return released;
+}
+
+/* After every thread has run as far as it can. True when the block goes on, false when every thread has left. */
+bool release_block()
+{
+    bool released = false;
+    for (unsigned w = 0; w < the.count; w += 32) released |= release_warp(w);
+    if (released) return true;
+    const thread_record *waiting = nullptr, *left = nullptr;
+    for (unsigned i = 0; i < the.count; i++) {
+        const thread_record &t = the.threads[i];
+        if (t.wait == LEFT) left = &t;
+        else if (!waiting) waiting = &t;
+        else if (waiting->line != t.line || waiting->file != t.file)
+            violation("threads wait at different barriers, %s:%d and %s:%d", waiting->file, waiting->line, t.file,
+                      t.line);
+    }
+    if (!waiting) return false;
+    if (left)
+        violation("%s:%d: threads wait at a barrier that others left without reaching", waiting->file, waiting->line);
+    for (unsigned i = 0; i < the.count; i++) the.threads[i].wait = RUN;
+    return true;
+}
+
+/* Runs each warp, lane by lane, until it waits at a block barrier: warps drift as far apart as barriers allow. */
+void run_by_warps()
+{
+    const unsigned warps = (the.count + 31) / 32;
+    for (unsigned k = 0; k < warps; k++) {
+        const unsigned first = 32 * (the.order == LG_EMU_REVERSE ? warps - 1 - k : k);
+        const unsigned lanes = the.count - first < 32 ? the.count - first : 32;
+        do {
+            for (unsigned l = 0; l < lanes; l++) {
+                const unsigned t = first + (the.order == LG_EMU_REVERSE ? lanes - 1 - l : l);
+                if (the.threads[t].wait == RUN) resume(t);
+            }
+        } while (release_warp(first));
+    }
+}
+
+/* Runs every thread that can run once, in a random order: lanes and warps mixed. */
+void run_mixed()
+{
+    fill_sequence(the.sequence, the.count);
+    for (unsigned i : the.sequence)
+        if (the.threads[i].wait == RUN) resume(i);
+}
+
+void run_block(const lg_emu_kernel &k)
+{
+    the.count = k.block.x * k.block.y * k.block.z;
+    if (the.threads.size() < the.count) the.threads.resize(the.count);
+    the.slots.assign(2 * the.count, 0);
+    for (unsigned i = 0; i < the.count; i++) {
+        thread_record &t = the.threads[i];
+        t.id = {i % k.block.x, i / k.block.x % k.block.y, i / (k.block.x * k.block.y)};
+        t.wait = RUN;
+        t.exchanges = 0;
+        lg_fiber_start(&t.fiber, thread_main);
+    }
+    do {
+        if (the.order == LG_EMU_RANDOM) run_mixed();
+        else run_by_warps();
+    } while (release_block());
+}
+
+void run_kernel(const lg_emu_kernel &k)
+{
+    the.kernel = k.name;
+    const size_t threads = static_cast<size_t>(k.block.x) * k.block.y * k.block.z;
+    if (threads < 1 || threads > 1024 || k.block.z > 64) violation("%zu threads a block", threads);
+    if (k.grid.x < 1 || k.grid.x > 0x7fffffffu || k.grid.y < 1 || k.grid.y > 65535 || k.grid.z < 1 || k.grid.z > 65535)
+        violation("grid %u x %u x %u", k.grid.x, k.grid.y, k.grid.z);
+    const auto allowed = the.allowed.find(k.address);
+    const size_t limit =
+        allowed == the.allowed.end() ? static_cast<size_t>(SHARED_DEFAULT) : static_cast<size_t>(allowed->second);
+    if (k.shared > limit) violation("%zu bytes of shared memory, %zu allowed", k.shared, limit);
+    the.launches++;
+    the.run = &k.run;
+    lg_emu_here.block_dim = k.block;
+    lg_emu_here.grid_dim = k.grid;
+    std::vector<unsigned> blocks;
+    fill_sequence(blocks, k.grid.x);
+    for (unsigned z = 0; z < k.grid.z; z++)
+        for (unsigned y = 0; y < k.grid.y; y++)
+            for (unsigned x : blocks) {
+                the.shared = static_cast<unsigned char *>(malloc(k.shared + SLACK)); /* aligned to 16 bytes */
+                memset(the.shared, GARBAGE, k.shared);
+                memset(the.shared + k.shared, SENTINEL_BYTE, SLACK);
+                lg_emu_here.block = {x, y, z};
+                run_block(k);
+                for (unsigned i = 0; i < SLACK; i++)
+                    if (the.shared[k.shared + i] != SENTINEL_BYTE) violation("wrote behind its shared memory");
+                free(the.shared);
+            }
+    the.shared = nullptr;
+    the.kernel = nullptr;
+}
+
+} // namespace
+
+/* ---- what kernels call ------------------------------------------------------------------------------------------ */
+
+unsigned char *lg_emu_shared_memory()
+{
+    return the.shared;
+}
+
+void lg_emu_syncthreads(const char *file, int line)
+{
+    pause(AT_BARRIER, file, line, 0);
+}
+
+static unsigned live_mask(unsigned mask)
+{
+    const unsigned lanes = the.count - (the.current & ~31u);
+    return lanes < 32 ? mask & ((1u << lanes) - 1) : mask;
+}
+
+void lg_emu_syncwarp(unsigned mask, const char *file, int line)
+{
+    the.threads[the.current].exchanges++;
+    pause(AT_WARP, file, line, live_mask(mask));
+}
+
+uint64_t lg_emu_exchange(unsigned mask, uint64_t value, unsigned source, const char *file, int line)
+{
+    thread_record &t = the.threads[the.current];
+    const unsigned self = the.current, first = self & ~31u;
+    uint64_t *slots = the.slots.data() + (t.exchanges++ & 1 ? the.count : 0);
+    slots[self] = value;
+    pause(AT_WARP, file, line, live_mask(mask));
+    return source < 32 && first + source < the.count ? slots[first + source] : value;
+}
+
+unsigned lg_emu_ballot(unsigned mask, int predicate, const char *file, int line)
+{
+    thread_record &t = the.threads[the.current];
+    const unsigned first = the.current & ~31u;
+    uint64_t *slots = the.slots.data() + (t.exchanges++ & 1 ? the.count : 0);
+    slots[the.current] = predicate != 0;
+    pause(AT_WARP, file, line, live_mask(mask));
+    unsigned bits = 0;
+    for (unsigned l = 0; l < 32 && first + l < the.count; l++)
+        if ((mask >> l & 1) && slots[first + l]) bits |= 1u << l;
+    return bits;
+}
+
+unsigned lg_emu_lane()
+{
+    return the.current & 31u;
+}
+
+/* ---- control ---------------------------------------------------------------------------------------------------- */
+
+void lg_emu_set_order(lg_emu_order order, uint64_t seed)
+{
+    the.order = order;
+    the.random = seed * 2 + 1;
+}
+
+void lg_emu_fail_with(cudaError_t error)
+{
+    the.fail = error;
+}
+
+void lg_emu_set_memory(size_t bytes)
+{
+    the.total = bytes;
+}
+
+uint64_t lg_emu_launches(void)
+{
+    return the.launches;
+}
+
+size_t lg_emu_allocated(void)
+{
+    return the.used;
+}
+
+/* ---- runtime ---------------------------------------------------------------------------------------------------- */
+
+struct lg_emu_graph {
+    std::vector<std::function<void()>> nodes;
+};
+struct lg_emu_graph_exec {
+    std::vector<std::function<void()>> nodes;
+};
+struct lg_emu_stream {
+    lg_emu_graph *capture;
+};
+
+static cudaError_t note(cudaError_t error)
+{
+    if (error != cudaSuccess) the.last = error;
+    return error;
+}
+
+/* Runs now, or is kept for the graph being captured. */
+static void submit(cudaStream_t stream, const std::function<void()> &work)
+{
+    if (stream && stream->capture) stream->capture->nodes.push_back(work);
+    else work();
+}
+
+void lg_emu_submit(const lg_emu_kernel &kernel, cudaStream_t stream)
+{
+    if (the.fail == cudaErrorNoKernelImageForDevice) {
+        note(the.fail);
+        return;
+    }
+    submit(stream, [kernel]() { run_kernel(kernel); });
+}
+
+static void check_range(const void *pointer, size_t bytes, const char *what)
+{
+    const uintptr_t p = reinterpret_cast<uintptr_t>(pointer);
+    auto block = the.memory.upper_bound(p);
+    if (block == the.memory.begin()) violation("%s: %p is not device memory", what, pointer);
+    --block;
+    if (p - block->first > block->second || bytes > block->second - (p - block->first))
+        violation("%s: %zu bytes at offset %zu of an allocation of %zu", what, bytes, p - block->first, block->second);
+}
+
+static void check_host(const void *pointer, const char *what)
+{
+    const uintptr_t p = reinterpret_cast<uintptr_t>(pointer);
+    auto block = the.memory.upper_bound(p);
+    if (block == the.memory.begin()) return;
+    --block;
+    if (p - block->first < block->second) violation("%s: device memory where host memory is meant", what);
+}
+
+static cudaError_t device_state()
+{
+    return the.fail == cudaErrorNoDevice || the.fail == cudaErrorInsufficientDriver ? note(the.fail) : cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceCount(int *count)
+{
+    *count = the.fail == cudaErrorNoDevice ? 0 : 1;
+    return device_state();
+}
+
+cudaError_t cudaSetDevice(int device)
+{
+    if (device != 0) return note(cudaErrorInvalidDevice);
+    return device_state();
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int)
+{
+    memset(properties, 0, sizeof *properties);
+    snprintf(properties->name, sizeof properties->name, "CUDA on the CPU");
+    properties->major = 9;
+    properties->multiProcessorCount = 4;
+    properties->sharedMemPerBlockOptin = SHARED_MAX;
+    properties->totalGlobalMem = the.total ? the.total : static_cast<size_t>(1) << 30;
+    return device_state();
+}
+
+cudaError_t cudaDriverGetVersion(int *version)
+{
+    *version = the.fail == cudaErrorInsufficientDriver ? 11040 : 13000;
+    return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int *version)
+{
+    *version = 13000;
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total)
+{
+    *total = the.total ? the.total : static_cast<size_t>(1) << 30;
+    *free_bytes = *total > the.used ? *total - the.used : 0;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetLastError()
+{
+    const cudaError_t error = the.last;
+    the.last = cudaSuccess;
+    return error;
+}
+
+cudaError_t cudaPeekAtLastError()
+{
+    return the.last;
+}
+
+const char *cudaGetErrorName(cudaError_t error)
+{
+    return error == cudaSuccess ? "cudaSuccess" : "cudaError";
+}
+
+const char *cudaGetErrorString(cudaError_t error)
+{
+    switch (error) {
+    case cudaSuccess: return "no error";
+    case cudaErrorMemoryAllocation: return "out of memory";
+    case cudaErrorInsufficientDriver: return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
+    case cudaErrorInvalidDevice: return "invalid device ordinal";
+    case cudaErrorNoKernelImageForDevice: return "no kernel image is available for execution on the device";
+    default: return "error";
+    }
+}
+
+cudaError_t cudaMalloc(void **pointer, size_t bytes)
+{
+    size_t available, total;
+    cudaMemGetInfo(&available, &total);
+    if (bytes > available) return note(cudaErrorMemoryAllocation);
+    void *room = NULL;
+    if (posix_memalign(&room, 256, bytes + SLACK)) return note(cudaErrorMemoryAllocation);
+    unsigned char *p = static_cast<unsigned char *>(room);
+    memset(p, GARBAGE, bytes);
+    memset(p + bytes, SENTINEL_BYTE, SLACK);
+    the.memory[reinterpret_cast<uintptr_t>(p)] = bytes;
+    the.used += bytes;
+    *pointer = p;
+    return cudaSuccess;
+}
+
+cudaError_t cudaFree(void *pointer)
+{
+    if (!pointer) return cudaSuccess;
+    const auto block = the.memory.find(reinterpret_cast<uintptr_t>(pointer));
+    if (block == the.memory.end()) violation("cudaFree of %p, which cudaMalloc did not give", pointer);
+    const unsigned char *end = static_cast<unsigned char *>(pointer) + block->second;
+    for (int i = 0; i < SLACK; i++)
+        if (end[i] != SENTINEL_BYTE)
+            violation("something wrote %d bytes behind an allocation of %zu", i, block->second);
+    the.used -= block->second;
+    the.memory.erase(block);
+    free(pointer);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream)
+{
+    submit(stream, [=]() {
+        if (kind == cudaMemcpyDeviceToHost) check_host(to, "copy to host");
+        else check_range(to, bytes, "copy to device");
+        if (kind == cudaMemcpyHostToDevice) check_host(from, "copy from host");
+        else check_range(from, bytes, "copy from device");
+        memcpy(to, from, bytes);
+    });
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream)
+{
+    submit(stream, [=]() {
+        check_range(to, bytes, "fill");
+        memset(to, value, bytes);
+    });
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreate(cudaStream_t *stream)
+{
+    *stream = new lg_emu_stream{nullptr};
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream)
+{
+    delete stream;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream)
+{
+    if (stream && stream->capture) violation("synchronisation inside a graph capture");
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
+{
+    stream->capture = new lg_emu_graph;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
+{
+    *graph = stream->capture;
+    stream->capture = nullptr;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long)
+{
+    *exec = new lg_emu_graph_exec{graph->nodes};
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t)
+{
+    for (const auto &node : exec->nodes) node();
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    delete graph;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
+{
+    delete exec;
+    return cudaSuccess;
+}
+
+cudaError_t lg_emu_allow_shared(const void *kernel, int bytes)
+{
+    if (bytes > SHARED_MAX) return note(cudaErrorInvalidValue);
+    the.allowed[kernel] = bytes;
+    return cudaSuccess;
+}

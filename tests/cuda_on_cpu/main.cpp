@@ -1,0 +1,101 @@
+/* The conformance table on the kernels as the CPU runs them: every case in full with threads in index order, then its
+ * bytes with threads and blocks in reverse and in random orders. A result that depends on the order has a barrier
+ * missing. Last, the messages for what can be wrong with a GPU. */
+#include "cuda_on_cpu.h"
+
+#include "device.cuh"
+
+extern "C" {
+#include "conformance/conformance.h"
+}
+
+static int check_orders(lg_device *device, const lg_case *c)
+{
+    static const lg_emu_order orders[] = {LG_EMU_FORWARD, LG_EMU_REVERSE, LG_EMU_RANDOM, LG_EMU_RANDOM};
+    static const char *const names[] = {"forward", "reverse", "random", "another random"};
+    lg_record first = {}, other = {};
+    int failures = 0;
+    for (int i = 0; i < 4; i++) {
+        lg_emu_set_order(orders[i], 11u + (uint64_t)i);
+        lg_record *record = i ? &other : &first;
+        if (!lg_conformance_record(&lg_backend_cuda, device, c, record)) failures++;
+        else if (i && (first.size != other.size || memcmp(first.bytes, other.bytes, first.size) != 0)) {
+            printf("%s: results differ with threads in %s order\n", c->name, names[i]);
+            failures++;
+        }
+        lg_record_clear(&other);
+    }
+    lg_record_clear(&first);
+    lg_emu_set_order(LG_EMU_FORWARD, 1);
+    return failures;
+}
+
+static int expect(lg_status got, lg_status wanted, const lg_context *ctx, const char *part)
+{
+    if (got == wanted && strstr(ctx->message, part)) return 0;
+    printf("expected %s and a message with '%s', got %s: %s\n", lg_status_name(wanted), part, lg_status_name(got),
+           ctx->message);
+    return 1;
+}
+
+static int check_messages(void)
+{
+    lg_context ctx = {};
+    lg_device *device = NULL;
+    int failures = 0;
+    lg_emu_fail_with(cudaErrorNoDevice);
+    failures += expect(lg_backend_cuda.open(&ctx, 0, 0, &device), LG_ERR_DEVICE, &ctx, "--device cpu");
+    failures += lg_cuda_device_count() != 0;
+    lg_emu_fail_with(cudaErrorInsufficientDriver);
+    failures += expect(lg_backend_cuda.open(&ctx, 0, 0, &device), LG_ERR_DEVICE, &ctx, "update the driver");
+    lg_emu_fail_with(cudaErrorNoKernelImageForDevice);
+    failures += expect(lg_backend_cuda.open(&ctx, 0, 0, &device), LG_ERR_DEVICE, &ctx, "CMAKE_CUDA_ARCHITECTURES=90");
+    lg_emu_fail_with(cudaSuccess);
+    failures += expect(lg_backend_cuda.open(&ctx, 3, 0, &device), LG_ERR_DEVICE, &ctx, "cuda:3");
+    if (lg_backend_cuda.open(&ctx, 0, 0, &device)) return failures + 1;
+    lg_case_job cj;
+    if (!lg_case_build(&lg_cases[0], &cj)) abort();
+    lg_dbatch *batch = NULL;
+    cj.job.memory_limit = 10000;
+    failures +=
+        expect(lg_backend_cuda.create(&ctx, device, &cj.job, true, &batch), LG_ERR_MEMORY, &ctx, "fewer replicates");
+    cj.job.memory_limit = (size_t)1 << 40;
+    lg_emu_set_memory(10000);
+    failures +=
+        expect(lg_backend_cuda.create(&ctx, device, &cj.job, true, &batch), LG_ERR_MEMORY, &ctx, "out of GPU memory");
+    lg_emu_set_memory(0);
+    lg_case_clear(&cj);
+    lg_backend_cuda.close(device);
+    return failures;
+}
+
+int main(int argc, char **argv)
+{
+    const char *only = argc > 1 ? argv[1] : NULL;
+    lg_context ctx = {};
+    lg_device *device = NULL, *cpu = NULL;
+    if (lg_backend_cuda.open(&ctx, 0, 0, &device) || lg_backend_cpu.open(&ctx, 0, 1, &cpu)) {
+        printf("%s\n", ctx.message);
+        return 1;
+    }
+    int failures = lg_case_uncovered(), cases = 0;
+    for (size_t i = 0; i < lg_case_count; i++) {
+        const lg_case *c = &lg_cases[i];
+        if (only && strncmp(only, c->name, strlen(only)) != 0) continue;
+        const int failed =
+            lg_conformance_check(&lg_backend_cuda, device, &lg_backend_cpu, cpu, c) + check_orders(device, c);
+        printf("%-4s %s\n", failed ? "FAIL" : "ok", c->name);
+        fflush(stdout);
+        failures += failed;
+        cases++;
+    }
+    lg_backend_cuda.close(device);
+    lg_backend_cpu.close(cpu);
+    if (!only) failures += check_messages();
+    if (lg_emu_allocated() != 0) {
+        printf("%zu bytes of device memory were not freed\n", lg_emu_allocated());
+        failures++;
+    }
+    printf("%d cases, %d failures, %llu launches\n", cases, failures, (unsigned long long)lg_emu_launches());
+    return failures || !cases ? 1 : 0;
+}
