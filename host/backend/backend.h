@@ -50,10 +50,13 @@ typedef struct lg_job {
      *                  beta1, beta2, epsilon, decay, period and clip may differ from `optimizer`.
      *   stat_per_fit   target_stat and weight_stat are [fits][records][statistics] instead of one table for all.
      *   resample       [fits][pool], each below pool: the fit's data set has row resample[f][i] of `start` (and for the
-     *                  transition task of `target`) in the place of row i. See lg_job_pool_row. */
+     *                  transition task of `target`) in the place of row i. See lg_job_pool_row.
+     *   noise_fit      [fits]: the number of the fit whose noise this one uses, in place of first_fit + f. Fits with the same
+     *                  number and parameters are the same run: common random numbers. See lg_job_noise_fit. */
     const lg_optimizer *fit_optimizer;
     bool stat_per_fit;
     const uint32_t *resample;
+    const uint32_t *noise_fit;
 
     size_t memory_limit; /* bytes the batch may take on the device; 0 = the backend's own limit */
 } lg_job;
@@ -74,6 +77,11 @@ static inline uint32_t lg_job_statistics(const lg_job *job)
 static inline const lg_optimizer *lg_job_optimizer(const lg_job *job, uint32_t fit)
 {
     return job->fit_optimizer ? &job->fit_optimizer[fit] : &job->optimizer;
+}
+/* The number of a fit in the noise: argument `fit` of every stream. */
+static inline uint32_t lg_job_noise_fit(const lg_job *job, uint32_t fit)
+{
+    return job->noise_fit ? job->noise_fit[fit] : job->first_fit + fit;
 }
 /* First element of a fit in target_stat and weight_stat. */
 static inline size_t lg_job_statistic_offset(const lg_job *job, uint32_t fit)
@@ -130,6 +138,9 @@ typedef struct lg_backend {
     lg_status (*get_loss)(lg_context *ctx, lg_dbatch *batch, double *loss);         /* [F] */
     lg_status (*get_gradient)(lg_context *ctx, lg_dbatch *batch, double *gradient); /* [F][P] */
     lg_status (*get_statistics)(lg_context *ctx, lg_dbatch *batch, double *values); /* [F][records][statistics] */
+    /* Jacobian of the statistics, d s_k / d p_i in the model's native coordinates, after forward with keep:
+     * [F][records x statistics][P]. NULL: the backend cannot. LG_ERR_UNSUPPORTED: not for this model and task. */
+    lg_status (*get_jacobian)(lg_context *ctx, lg_dbatch *batch, double *jacobian);
     lg_status (*get_states)(lg_context *ctx, lg_dbatch *batch, uint32_t fit, uint32_t first, uint32_t count, void *out);
     /* Optimiser state of every fit (moments, step, frozen flag): for stopping rules and checkpoints. */
     lg_status (*get_fit_state)(lg_context *ctx, lg_dbatch *batch, lg_fit_state *state); /* [F] */

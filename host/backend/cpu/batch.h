@@ -78,7 +78,7 @@ bool lg_cpu_by_rows(const lg_dbatch *batch);
 
 static inline lg_noise_id lg_cpu_noise(const lg_dbatch *b, uint32_t fit, uint32_t replicate)
 {
-    lg_noise_id id = {b->key, b->job->first_fit + fit, replicate};
+    lg_noise_id id = {b->key, lg_job_noise_fit(b->job, fit), replicate};
     return id;
 }
 
