@@ -36,7 +36,7 @@ if(LATGRAD_COVERAGE)
     add_link_options(--coverage)
 endif()
 
-if(BUILD_SHARED_LIBS)
+if(BUILD_SHARED_LIBS OR LATGRAD_PYTHON)
     set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 endif()
 

@@ -5,8 +5,18 @@ set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/latgrad")
 
 install(TARGETS latgrad EXPORT latgrad ARCHIVE LIBRARY RUNTIME)
 install(FILES include/latgrad.h TYPE INCLUDE)
-install(FILES README.md LICENSE TYPE DOC)
+if(TARGET latgrad_shared AND NOT BUILD_SHARED_LIBS)
+    install(TARGETS latgrad_shared LIBRARY)
+endif()
 install(TARGETS latgrad_cli RUNTIME)
+
+# The measured data, and beside them the examples that fit them; the tool finds the data from its own place.
+install(DIRECTORY data DESTINATION "${CMAKE_INSTALL_DATADIR}/latgrad")
+install(DIRECTORY examples DESTINATION "${CMAKE_INSTALL_DATADIR}/latgrad")
+install(FILES README.md CHANGELOG.md LICENSE TYPE DOC)
+install(DIRECTORY docs/ TYPE DOC FILES_MATCHING PATTERN "*.md" PATTERN "*.png")
+file(RELATIVE_PATH data_from_tool "/${CMAKE_INSTALL_BINDIR}" "/${CMAKE_INSTALL_DATADIR}/latgrad/data")
+set_source_files_properties(host/cli/reproduce.c PROPERTIES COMPILE_DEFINITIONS "LG_DATA_FROM_TOOL=\"${data_from_tool}\"")
 set_target_properties(latgrad latgrad_cli PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON) # CUDA lies where ld.so need not look
 if(BUILD_SHARED_LIBS)
     file(RELATIVE_PATH to_lib "/${CMAKE_INSTALL_BINDIR}" "/${CMAKE_INSTALL_LIBDIR}")

@@ -261,11 +261,14 @@ typedef struct lg_fit_options {
     int64_t checkpoint_every;  /* iterations from one to the next; 0: by time */
     double checkpoint_seconds; /* seconds from one to the next; more where writing one takes over 0.5 % of them */
     bool checkpoint_keep;      /* for the caller: do not remove it after the result was written */
+    bool checkpoint_end;       /* write one at the end as well: a fit continued from that gives its result at once */
     double time_limit;         /* seconds this call may take before it writes a checkpoint and stops; 0: any */
     bool resume;               /* go on from the checkpoint; from the beginning where there is none */
     bool force;                /* without resume: an existing checkpoint may be replaced */
 } lg_fit_options;
 
+/* Seconds, HH:MM:SS or D-HH:MM:SS; false where it is neither. */
+LG_API bool lg_parse_duration(const char *text, double *seconds);
 /* What the configuration says (checkpoint.*, run.time_limit); the texts belong to the problem. */
 LG_API void lg_problem_fit_options(const lg_problem *problem, lg_fit_options *options);
 /* Runs or continues the fit. A continued fit gives the bytes of an uninterrupted one, with any number of threads.
@@ -433,6 +436,46 @@ typedef enum lg_msd_variant { LG_MSD_TIME, LG_MSD_INDEX, LG_MSD_NONOVERLAP, LG_M
  * are pairs.  sem is clustered by track (displacements of one track are not independent). */
 LG_API lg_status lg_tracks_msd(lg_context *ctx, const lg_tracks *tracks, lg_msd_variant variant, double interval,
                                int64_t max_lag, lg_msd *out);
+
+/* ================================================================================= gradient checks === */
+
+/* Bias and variance of gradient estimators at one point: the parameters' start values, with the data of a configuration. */
+typedef struct lg_gradcheck lg_gradcheck;
+
+typedef struct lg_gradcheck_options {
+    const char *estimators;       /* "ste,gs,gr,score,fd,exact" or some of them; NULL: those the problem has */
+    int64_t runs, reference_runs; /* independent gradients of an estimator, and of finite differences; 0: 200, 400 */
+    double relative_error;        /* of a mean gradient, for `samples`; 0: 0.1 */
+} lg_gradcheck_options;
+
+/* One estimator and one fitted parameter. Numbers that do not exist are NaN. */
+typedef struct lg_gradcheck_row {
+    const char *estimator, *param;
+    double mean, error, sd;            /* over the runs; error: of the mean */
+    double reference, reference_error; /* derivative of the expected loss */
+    double bias, bias_error, relative_bias; /* relative_bias = bias / reference: below -1 for a wrong sign */
+    double sign;            /* share of runs with the reference's sign; NaN where that is not resolved */
+    double samples;         /* gradients whose mean has the stated relative error; infinite where the bias is larger */
+    double cosine, seconds; /* of the estimator: between its mean and the reference; a gradient's time */
+    const char *expectation;
+    bool pass;
+    char note[200]; /* why it failed or is zero; "" */
+} lg_gradcheck_row;
+
+typedef struct lg_gradcheck_info {
+    const char *model, *task, *loss, *device, *reference; /* reference: how it was made */
+    int rows, failed, params;
+    int64_t replicates, runs;
+    uint64_t seed;
+    const double *point;  /* [params] */
+    const char *left_out; /* estimators the problem does not have, "name: reason" line by line; "" */
+} lg_gradcheck_info;
+
+LG_API lg_status lg_gradcheck_create(lg_context *ctx, const lg_config *config, const lg_gradcheck_options *options,
+                                     lg_gradcheck **out);
+LG_API void lg_gradcheck_free(lg_gradcheck *check);
+LG_API void lg_gradcheck_describe(const lg_gradcheck *check, lg_gradcheck_info *info);
+LG_API const lg_gradcheck_row *lg_gradcheck_at(const lg_gradcheck *check, int row); /* NULL past the end */
 
 /* ======================================================================================= analysis === */
 

@@ -89,6 +89,8 @@ static lg_status plan_layout(lg_context *ctx, const lg_device *device, const lg_
 static lg_status cuda_plan(lg_context *ctx, lg_device *device, const lg_job *job, bool gradients, lg_plan *plan)
 {
     lg_layout l;
+    if (job->task == LG_TASK_formation)
+        return lg_fail(ctx, LG_ERR_UNSUPPORTED, "task formation runs on the cpu for now: use --device cpu");
     cudaSetDevice(device->index);
     return plan_layout(ctx, device, job, gradients, &l, plan);
 }
@@ -491,8 +493,10 @@ const lg_backend lg_backend_cuda = {
     cuda_get_loss,
     cuda_get_gradient,
     cuda_get_statistics,
+    NULL, /* get_jacobian */
     cuda_get_states,
     cuda_get_fit_state,
     cuda_set_fit_state,
     false, /* per_fit: an ensemble whose fits have data or an optimiser of their own runs on the cpu */
+    false, /* share */
 };

@@ -20,10 +20,20 @@ struct alignas(16) mk_forward_head {
 };
 struct alignas(16) mk_backward_head {
     lg_mk_fit fit;
-    mk_move move[32][2];
+    mk_move move[2][32][2]; /* by batch parity, step and species */
+    double total[LG_MK_PARAMS];
 };
 
-bool lg_mk_fits_block(const lg_job *job, const lg_device *device, bool backward);
+/* The rows of a lattice that a block has, and where the blocks above and below keep the rows that border on them. A block
+ * that has a whole lattice is its own neighbour: that is the torus. */
+struct mk_band {
+    uint32_t rank, first, end; /* place in the cluster; pair rows */
+    uint32_t rows, above_rows; /* rows of sites: its own, and of the block above */
+    unsigned char *memory, *above, *below;
+};
+
+/* Blocks a lattice is spread over in mk.cu; 0: it is too large for that. */
+uint32_t lg_mk_blocks(const lg_job *job, const lg_device *device, bool backward);
 void lg_mk_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *from,
                          uint8_t *to, uint16_t *tape, uint8_t *checkpoint);
 void lg_mk_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *state,
@@ -82,19 +92,45 @@ static __device__ inline void lg_mk_load_adjoint(const float *planes, uint32_t f
     lam[3] = 2u * pair + 1u < H ? b[W] : 0.0f;
 }
 
-/* Writes site (i, j) of a plane padded by one site all round, and the halo sites that mirror it on the torus. */
-template <class T>
-static __device__ inline void lg_mk_put(T *plane, uint32_t H, uint32_t W, uint32_t i, uint32_t j, T value)
+/* `blocks` blocks share the pair rows of a lattice as evenly as they can; memory: the block's shared memory. */
+template <bool CLUSTER> static __device__ inline mk_band lg_mk_band(uint32_t H, uint32_t blocks, unsigned char *memory)
 {
-    const int stride = (int)W + 2, down = (int)H * stride;
-    T *p = plane + (size_t)(i + 1u) * (W + 2u) + j + 1u;
+    const uint32_t pair_rows = (H + 1u) >> 1;
+    if (!CLUSTER) return {0u, 0u, pair_rows, H, H, memory, memory, memory};
+    const uint32_t rank = lg_blocks_rank(), up = rank == 0 ? blocks - 1u : rank - 1u,
+                   down = rank + 1u == blocks ? 0u : rank + 1u;
+    const uint32_t first = pair_rows * rank / blocks, end = pair_rows * (rank + 1u) / blocks,
+                   up_first = pair_rows * up / blocks, up_end = pair_rows * (up + 1u) / blocks;
+    return {rank,
+            first,
+            end,
+            (2u * end < H ? 2u * end : H) - 2u * first,
+            (2u * up_end < H ? 2u * up_end : H) - 2u * up_first,
+            memory,
+            lg_blocks_map(memory, up),
+            lg_blocks_map(memory, down)};
+}
+
+/* Writes row i (of the block's), column j of a plane padded by one site all round, and the halo sites that mirror it on
+ * the torus: of its own row in the same block, of the rows at the ends in the blocks above and below. The plane lies
+ * `offset` bytes into the memory of each. */
+template <class T>
+static __device__ inline void lg_mk_put(const mk_band &band, size_t offset, uint32_t W, uint32_t i, uint32_t j, T value)
+{
+    const uint32_t stride = W + 2u;
     const int across = j == 0 ? (int)W : (j + 1u == W ? -(int)W : 0);
-    const int along = i == 0 ? down : (i + 1u == H ? -down : 0);
+    T *p = (T *)(band.memory + offset) + (i + 1u) * stride + j + 1u;
     p[0] = value;
     if (across) p[across] = value;
-    if (along) {
-        p[along] = value;
-        if (across) p[along + across] = value;
+    if (i == 0) {
+        T *halo = (T *)(band.above + offset) + (band.above_rows + 1u) * stride + j + 1u;
+        halo[0] = value;
+        if (across) halo[across] = value;
+    }
+    if (i + 1u == band.rows) {
+        T *halo = (T *)(band.below + offset) + j + 1u;
+        halo[0] = value;
+        if (across) halo[across] = value;
     }
 }
 

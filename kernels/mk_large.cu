@@ -1,9 +1,17 @@
-/* Malevanets-Kapral lattices of any size: many blocks per lattice, one launch a step forward and two backward; and the
- * launchers that choose between this file and mk.cu. The mathematics, streams and tape are those of mk.cu.
+/* Malevanets-Kapral lattices of any size: many blocks per lattice, a launch for up to four steps forward and two launches
+ * a step backward; and the launchers that choose between this file and mk.cu. The mathematics, streams and tape are those
+ * of mk.cu.
  *
- * Forward: a block owns a tile of 32 x 64 sites (16 x 64 pairs, four pairs a thread). It excites its own sites and the
- * ring of sites around them (6 % more random blocks), keeps the excitations in shared memory, moves and reacts, and
- * writes the new counts to the other buffer: no block reads what another one writes in the same launch.
+ * Forward: a block owns a tile of 32 x 64 sites (16 x 64 pairs). A step moves counts by one site at most and noise is a
+ * function of the site, so a tile with S more sites all round can take S steps on its own: in step s = 0, 1, ... it
+ * excites what is within S - s of the tile and lets react what is within S - s - 1. Tape and new counts are written for
+ * the tile alone, the counts to the other buffer: no block reads what another one writes in the same launch. In random
+ * blocks, (16 + 2 ceil(S / 2)) (64 + 2 S) pairs and fewer in later steps against 16 x 64: 16 % more than needed with
+ * S = 1, 18 % with S = 2, 28 % with S = 4, 53 % with S = 8. Four steps for 12 % is a good trade: a launch of some
+ * microseconds lasts longer than a step of a lattice of 512 x 512, and counts are read and written once in four steps.
+ * A launch ends where the state is wanted: at records and checkpoints.
+ * Rows go in pairs, which an odd height breaks where the torus closes: there the two pairs of rows around a tile may
+ * hold three rows, enough for S = 2.
  * Backward: `unreact` is pointwise and in place; `unmove` reads the neighbours' excitations from the tape and the moved
  * adjoint from one buffer and writes the other.
  * Memory: two buffers of state, the tape (a byte a site and step), two float buffers of adjoints.
@@ -15,8 +23,12 @@ enum {
     TILE_ROWS = 32,
     TILE_THREAD_ROWS = 4,
     TILE_THREADS = TILE_COLUMNS * TILE_THREAD_ROWS,
-    TILE_PAIRS = TILE_ROWS / 2 / TILE_THREAD_ROWS,
-    TILE_STRIDE = TILE_COLUMNS + 2
+    TILE_STEPS = 4, /* of a launch, at most */
+    TILE_RING = 2,  /* pairs of rows above and below a tile */
+    TILE_STRIDE = TILE_COLUMNS + 2 * TILE_STEPS,
+    TILE_REGION = (TILE_ROWS / 2 + 2 * TILE_RING) * TILE_STRIDE, /* pairs of a tile and what surrounds it */
+    TILE_PAIRS = (TILE_REGION + TILE_THREADS - 1) / TILE_THREADS,
+    TILE_FAR = 255
 };
 
 /* Which tile of which lattice a block has, and which of its sites a thread has. */
@@ -62,71 +74,106 @@ static __global__ void LG_THREADS(TILE_THREADS) mk_tile_start(lg_view v, uint8_t
 
 /* ---- forward ---------------------------------------------------------------------------------------------------- */
 
-/* Excites one site of the ring around a tile: r and c are its place in the padded tile. */
-static __device__ void mk_excite_ring(const lg_view &v, const lg_mk_fit *fit, lg_key key, const mk_tile &t,
-                                      uint32_t step, const uint8_t *source, uint32_t r, uint32_t c, uint8_t *e)
+struct alignas(16) mk_tile_head {
+    lg_mk_fit fit;
+    int offset[TILE_STEPS][2]; /* where a move reads, by step and species */
+};
+
+/* A pair of the region around a tile. */
+struct mk_place {
+    uint32_t site; /* its random block: pair W + j */
+    uint32_t pair, j;
+    uint32_t at;    /* its first row's place in the region's plane */
+    uint32_t far_0; /* how far its two rows are from the tile; TILE_FAR: there is none */
+    uint32_t far_1;
+};
+
+static __device__ inline uint32_t mk_far(uint32_t i, uint32_t first, uint32_t count)
 {
-    const uint32_t i = (t.i0 + r + v.H - 1u) % v.H, j = (t.j0 + c + v.W - 1u) % v.W;
-    const lg_block b = lg_draw(key, LG_STREAM_MK_SITE, t.fit_id, t.replicate, step, (i >> 1) * v.W + j);
-    const uint32_t pattern = lg_mk_excite_pair(fit, b, lg_mk_load(source, v.H, v.W, i >> 1, j));
-    e[r * TILE_STRIDE + c] = (uint8_t)(pattern >> 2u * (i & 1u) & 3u);
+    return i < first ? first - i : (i < first + count ? 0u : i - (first + count) + 1u);
 }
 
-/* One step. from NULL: the pool's start states. */
+/* Pair `item` of the region that reaches `steps` columns and TILE_RING pairs of rows beyond the tile. Pair X of the rows,
+ * counted on round the torus, begins in row H (X / pair_rows) + 2 (X % pair_rows). */
+static __device__ mk_place mk_region(const lg_view &v, const mk_tile &t, uint32_t steps, uint32_t item)
+{
+    const uint32_t q = item / TILE_STRIDE, c = item % TILE_STRIDE, pair_rows = (v.H + 1u) >> 1;
+    const uint32_t start = (t.i0 >> 1) + 2u * pair_rows - TILE_RING, X = start + q, own = start + TILE_RING;
+    mk_place p = {0, 0, 0, 0, TILE_FAR, TILE_FAR};
+    if (q >= ((t.rows + 1u) >> 1) + 2u * TILE_RING || c >= t.columns + 2u * steps) return p;
+    const uint32_t zero = v.H * (start / pair_rows) + 2u * (start % pair_rows),
+                   row = v.H * (X / pair_rows) + 2u * (X % pair_rows) - zero,
+                   own_row = v.H * (own / pair_rows) + 2u * (own % pair_rows) - zero;
+    const uint32_t across = mk_far(c, steps, t.columns), down = mk_far(row, own_row, t.rows),
+                   below = mk_far(row + 1u, own_row, t.rows);
+    p.pair = X % pair_rows;
+    p.j = (t.j0 + c + v.W * (uint32_t)TILE_STEPS - steps) % v.W;
+    p.site = p.pair * v.W + p.j;
+    p.at = row * TILE_STRIDE + c;
+    p.far_0 = across > down ? across : down;
+    if (2u * p.pair + 1u < v.H) p.far_1 = across > below ? across : below;
+    return p;
+}
+
+/* Steps step .. step + steps - 1. from NULL: the pool's start states. */
 static __global__ void LG_THREADS(TILE_THREADS)
-    mk_tile_step(lg_view v, uint32_t step, uint32_t tape_slot, const uint8_t *from, uint8_t *to, uint16_t *tape)
+    mk_tile_steps(lg_view v, uint32_t step, uint32_t steps, uint32_t tape_slot, const uint8_t *from, uint8_t *to,
+                  uint16_t *tape)
 {
     LG_SHARED_MEMORY(memory);
-    lg_mk_fit *fit = (lg_mk_fit *)memory;
-    int *offset = (int *)(memory + sizeof(lg_mk_fit));
-    uint8_t *e = (uint8_t *)(offset + 2);
+    mk_tile_head *head = (mk_tile_head *)memory;
+    uint8_t *planes = memory + sizeof(mk_tile_head);
     const mk_tile t = mk_locate(v);
     if (lg_view_skips(v, t.f)) return;
     const lg_key key = lg_view_key(v);
     const size_t sites = (size_t)v.H * v.W;
     const uint8_t *source = from ? from + t.fr * 2u * sites : mk_start_of(v, t);
-    lg_mk_copy_fit(fit, v.mk + t.f, t.thread, TILE_THREADS);
-    __syncthreads();
-    if (t.thread < 2u) {
-        const int q = lg_mk_draw_direction(fit, key, t.fit_id, t.replicate, step, (int)t.thread);
-        offset[t.thread] = lg_mk_row_offset(q) * TILE_STRIDE + lg_mk_column_offset(q);
-    }
+    const uint32_t pair_rows = (v.H + 1u) >> 1;
+    lg_mk_copy_fit(&head->fit, v.mk + t.f, t.thread, TILE_THREADS);
+    mk_place place[TILE_PAIRS];
     uint32_t counts[TILE_PAIRS], word0[TILE_PAIRS], word1[TILE_PAIRS];
     LG_UNROLL
     for (int k = 0; k < TILE_PAIRS; k++) {
-        const uint32_t r = 2u * (t.thread_row + (uint32_t)k * TILE_THREAD_ROWS), pair = (t.i0 + r) >> 1,
-                       j = t.j0 + t.column;
-        if (r >= t.rows || t.column >= t.columns) continue;
-        counts[k] = lg_mk_load(source, v.H, v.W, pair, j);
-        const lg_block b = lg_draw(key, LG_STREAM_MK_SITE, t.fit_id, t.replicate, step, pair * v.W + j);
-        const uint32_t pattern = lg_mk_excite_pair(fit, b, counts[k]);
-        e[(r + 1u) * TILE_STRIDE + t.column + 1u] = (uint8_t)(pattern & 3u);
-        if (r + 1u < t.rows) e[(r + 2u) * TILE_STRIDE + t.column + 1u] = (uint8_t)(pattern >> 2);
-        word0[k] = b.w[1];
-        word1[k] = b.w[3];
-    }
-    const uint32_t wide = t.columns + 2u, ring = 2u * wide + 2u * t.rows;
-    for (uint32_t i = t.thread; i < ring; i += TILE_THREADS) {
-        if (i < 2u * wide) mk_excite_ring(v, fit, key, t, step, source, i < wide ? 0u : t.rows + 1u, i % wide, e);
-        else mk_excite_ring(v, fit, key, t, step, source, 1u + (i - 2u * wide) / 2u, (i & 1u) ? t.columns + 1u : 0u, e);
+        place[k] = mk_region(v, t, steps, t.thread + (uint32_t)k * TILE_THREADS);
+        counts[k] = place[k].far_0 == TILE_FAR ? 0u : lg_mk_load(source, v.H, v.W, place[k].pair, place[k].j);
     }
     __syncthreads();
-    const uint32_t pair_rows = (v.H + 1u) >> 1;
-    LG_UNROLL
-    for (int k = 0; k < TILE_PAIRS; k++) {
-        const uint32_t r = 2u * (t.thread_row + (uint32_t)k * TILE_THREAD_ROWS), pair = (t.i0 + r) >> 1,
-                       j = t.j0 + t.column;
-        if (r >= t.rows || t.column >= t.columns) continue;
-        const uint8_t *own = e + (r + 1u) * TILE_STRIDE + t.column + 1u;
-        const uint32_t code0 = lg_mk_move_react(fit, word0[k], own, offset[0], offset[1], 0u, &counts[k]);
-        const uint32_t code1 =
-            r + 1u < t.rows ? lg_mk_move_react(fit, word1[k], own + TILE_STRIDE, offset[0], offset[1], 16u, &counts[k])
-                            : 0u;
-        lg_mk_store(to + t.fr * 2u * sites, v.H, v.W, pair, j, counts[k]);
-        if (tape)
-            tape[(((size_t)t.fr * v.segment + tape_slot) * pair_rows + pair) * v.W + j] =
-                (uint16_t)(code0 | code1 << 8);
+    if (t.thread < 2u * steps) {
+        const int q =
+            lg_mk_draw_direction(&head->fit, key, t.fit_id, t.replicate, step + t.thread / 2u, (int)(t.thread % 2u));
+        head->offset[t.thread / 2u][t.thread % 2u] = lg_mk_row_offset(q) * TILE_STRIDE + lg_mk_column_offset(q);
     }
+    for (uint32_t s = 0; s < steps; s++) {
+        uint8_t *e = planes + (s & 1u) * (2u * TILE_REGION);
+        const uint32_t reach = steps - s;
+        LG_UNROLL
+        for (int k = 0; k < TILE_PAIRS; k++) {
+            const mk_place p = place[k];
+            if (p.far_0 > reach && p.far_1 > reach) continue;
+            const lg_block b = lg_draw(key, LG_STREAM_MK_SITE, t.fit_id, t.replicate, step + s, p.site);
+            const uint32_t pattern = lg_mk_excite_pair(&head->fit, b, counts[k]);
+            e[p.at] = (uint8_t)(pattern & 3u);
+            if (p.far_1 != TILE_FAR) e[p.at + TILE_STRIDE] = (uint8_t)(pattern >> 2);
+            word0[k] = b.w[1];
+            word1[k] = b.w[3];
+        }
+        __syncthreads();
+        const int to_a = head->offset[s][0], to_b = head->offset[s][1];
+        LG_UNROLL
+        for (int k = 0; k < TILE_PAIRS; k++) {
+            const mk_place p = place[k];
+            uint32_t code0 = 0, code1 = 0;
+            if (p.far_0 < reach) code0 = lg_mk_move_react(&head->fit, word0[k], e + p.at, to_a, to_b, 0u, &counts[k]);
+            if (p.far_1 < reach)
+                code1 = lg_mk_move_react(&head->fit, word1[k], e + p.at + TILE_STRIDE, to_a, to_b, 16u, &counts[k]);
+            if (tape && p.far_0 == 0)
+                tape[(((size_t)t.fr * v.segment + tape_slot + s) * pair_rows) * v.W + p.site] =
+                    (uint16_t)(code0 | code1 << 8);
+        }
+    }
+    LG_UNROLL
+    for (int k = 0; k < TILE_PAIRS; k++)
+        if (place[k].far_0 == 0) lg_mk_store(to + t.fr * 2u * sites, v.H, v.W, place[k].pair, place[k].j, counts[k]);
 }
 
 /* Integer sums of a tile's counts, added to the lattice's; then, by one thread per lattice, the statistics. */
@@ -292,22 +339,44 @@ static dim3 tile_grid(const lg_view &v)
     return dim3(v.F * v.R * v.parts);
 }
 
-/* Steps step0 .. step0 + steps - 1 between two buffers so that the last one ends in `end`. */
+/* Steps of the launch that begins with `step`, of `left`: up to the next checkpoint or record. */
+static uint32_t tile_steps(const lg_dbatch *b, const lg_view &v, uint32_t step, uint32_t left, uint32_t record,
+                           bool checkpoint)
+{
+    uint32_t steps = v.H % 2u == 0 ? (uint32_t)TILE_STEPS : (uint32_t)TILE_RING;
+    if (steps > left) steps = left;
+    if (checkpoint && steps > v.segment - step % v.segment) steps = v.segment - step % v.segment;
+    if (record < v.records && steps > b->job->record[record] - step) steps = b->job->record[record] - step;
+    return steps;
+}
+
+/* Steps step0 .. step0 + steps - 1 from one buffer to the other so that the last launch ends in `end`. */
 static void forward_tiles(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *from,
                           uint8_t *end, uint8_t *other, uint16_t *tape, uint8_t *checkpoint)
 {
-    const size_t shared = sizeof(lg_mk_fit) + 2 * sizeof(int) + (TILE_ROWS + 2) * TILE_STRIDE;
-    const size_t bytes = (size_t)v.F * v.R * b->layout.sample;
-    uint32_t record = 0;
-    while (record < v.records && b->job->record[record] <= step0) record++;
-    for (uint32_t s = 0; s < steps; s++) {
-        uint8_t *to = (steps - 1 - s) % 2 == 0 ? end : other;
-        LG_LAUNCH(mk_tile_step, tile_grid(v), dim3(TILE_THREADS), shared, b->stream, v, step0 + s, s, from, to, tape);
+    const size_t shared = sizeof(mk_tile_head) + 2 * 2 * TILE_REGION, bytes = (size_t)v.F * v.R * b->layout.sample;
+    const uint32_t last = step0 + steps;
+    uint32_t first_record = 0, launches = 0;
+    while (first_record < v.records && b->job->record[first_record] <= step0) first_record++;
+    for (uint32_t step = step0, record = first_record; step < last; launches++) {
+        step += tile_steps(b, v, step, last - step, record, checkpoint != NULL);
+        if (record < v.records && b->job->record[record] == step) record++;
+    }
+    for (uint32_t step = step0, record = first_record; step < last; launches--) {
+        const uint32_t some = tile_steps(b, v, step, last - step, record, checkpoint != NULL);
+        uint8_t *to = launches % 2 == 1 ? end : other;
+        if (to == from) { /* an odd number of launches from `end` itself */
+            cudaMemcpyAsync(other, from, bytes, cudaMemcpyDeviceToDevice, b->stream);
+            from = other;
+        }
+        LG_LAUNCH(mk_tile_steps, tile_grid(v), dim3(TILE_THREADS), shared, b->stream, v, step, some, step - step0, from,
+                  to, tape);
         from = to;
-        if (checkpoint && (step0 + s + 1) % v.segment == 0 && step0 + s + 1 < v.steps)
-            cudaMemcpyAsync(checkpoint + ((step0 + s + 1) / v.segment - 1) * bytes, to, bytes, cudaMemcpyDeviceToDevice,
+        step += some;
+        if (checkpoint && step % v.segment == 0 && step < v.steps)
+            cudaMemcpyAsync(checkpoint + (step / v.segment - 1) * bytes, to, bytes, cudaMemcpyDeviceToDevice,
                             b->stream);
-        if (record < v.records && b->job->record[record] == step0 + s + 1) {
+        if (record < v.records && b->job->record[record] == step) {
             cudaMemsetAsync(v.sums, 0, (size_t)v.F * v.R * 4 * sizeof(lg_u64), b->stream);
             LG_LAUNCH(mk_tile_sums, tile_grid(v), dim3(TILE_THREADS), 0, b->stream, v, to);
             LG_LAUNCH(mk_tile_statistics, dim3((v.F * v.R + 255) / 256), dim3(256), 0, b->stream, v, record);
@@ -326,14 +395,9 @@ static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t ste
     const uint8_t *from = step0 == 0 ? NULL : v.state;
     uint16_t *tape = keep && v.segment == v.steps ? (uint16_t *)v.tape : NULL;
     uint8_t *checkpoint = keep && v.segment < v.steps ? v.checkpoint : NULL;
-    if (lg_mk_fits_block(b->job, b->device, false)) {
+    if (lg_mk_blocks(b->job, b->device, false) > 0) {
         lg_mk_forward_block(b, v, step0, steps, from, v.state, tape, checkpoint);
         return;
-    }
-    if (from && steps % 2 != 0) { /* an odd number of steps between two buffers would read and write the same one */
-        const size_t bytes = (size_t)v.F * v.R * b->layout.sample;
-        cudaMemcpyAsync(v.other, v.state, bytes, cudaMemcpyDeviceToDevice, b->stream);
-        from = v.other;
     }
     forward_tiles(b, v, step0, steps, from, v.state, v.other, tape, checkpoint);
 }
@@ -369,8 +433,8 @@ static void backward_tiles(lg_dbatch *b, const lg_view &v, uint32_t step0, uint3
 
 static void backward(lg_dbatch *b, const lg_view &v)
 {
-    const bool block_forward = lg_mk_fits_block(b->job, b->device, false);
-    const bool block = lg_mk_fits_block(b->job, b->device, true);
+    const bool block_forward = lg_mk_blocks(b->job, b->device, false) > 0;
+    const bool block = lg_mk_blocks(b->job, b->device, true) > 0;
     const size_t bytes = (size_t)v.F * v.R * b->layout.sample;
     uint16_t *tape = (uint16_t *)v.tape;
     for (uint32_t segment = (v.steps + v.segment - 1) / v.segment; segment-- > 0;) {
@@ -398,10 +462,10 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     const size_t FR = (size_t)job->fits * job->replicates, sites = lg_job_sites(job);
     const size_t across = (job->width + TILE_COLUMNS - 1) / TILE_COLUMNS,
                  down = (job->height + TILE_ROWS - 1) / TILE_ROWS;
-    const bool block = lg_mk_fits_block(job, device, false), block_back = lg_mk_fits_block(job, device, true);
+    const bool block = lg_mk_blocks(job, device, false) > 0, block_back = lg_mk_blocks(job, device, true) > 0;
     const uint32_t segments = (job->steps + l->segment - 1) / l->segment;
     l->sample = 2 * sites;
-    l->launches = 8 + 2 * segments + (block ? 0 : 2 * job->steps) + (block_back ? 0 : 2 * job->steps);
+    l->launches = 8 + 2 * segments + (block ? 0 : job->steps) + (block_back ? 0 : 2 * job->steps);
     l->parts = (uint32_t)(across * down);
     l->grad_parts = block_back ? 1 : l->parts;
     l->bytes[LG_BUF_CONSTANTS] = job->fits * sizeof(lg_mk_fit);

@@ -12,6 +12,21 @@
 #include "rules/optimizer.h"
 #include "rules/permute.h"
 
+/* One batch over several processes, each with a share of the replicates of every fit. What is summed over replicates is kept in
+ * parts (one of a replicate, or of LG_PART_WALKERS walkers); gather() gives every process the parts of all, so that all add
+ * them in the same order and go on with the same numbers, however many they are. Who has which replicates: lg_job_border. */
+typedef struct lg_share {
+    int rank, size;
+    /* all: count[0] numbers of rank 0, count[1] of rank 1, ...; mine: the count[rank] numbers of this one. */
+    lg_status (*gather)(void *user, const double *mine, const size_t *count, double *all);
+    /* Rank 0's bytes for all; the worst status of all. For the loop above a backend. */
+    lg_status (*lead)(void *user, void *word, size_t size);
+    lg_status (*agree)(void *user, lg_status status);
+    void *user;
+} lg_share;
+
+enum { LG_PART_WALKERS = 64 };
+
 /* A job: immutable, owned by the problem, read by backends at batch creation and kept alive by the problem. */
 typedef struct lg_job {
     const lg_model_desc *model;
@@ -19,12 +34,16 @@ typedef struct lg_job {
     lg_loss loss;
     uint32_t fits, first_fit; /* noise of fit f uses the id first_fit + f */
     uint32_t replicates;
-    uint32_t steps; /* simulation steps per gradient */
+    const lg_share *share; /* NULL: all replicates are run by this process */
+    uint32_t steps;        /* simulation steps per gradient */
     uint32_t height, width, capacity;
     double gamma;
-    lg_estimator binary;
-    double tau;    /* softmax temperature */
-    bool v0_const; /* PRW: no gradient through the initial velocity */
+    lg_gradient_method method; /* of what follows, only pathwise gradients use estimators */
+    lg_estimator binary, categorical;
+    uint32_t draws;      /* estimator gr: draws of the Gumbel noise, 1 ... LG_MAX_REDRAWS */
+    double tau, tau_end; /* softmax temperature at the first and the last iteration; tau_end 0: tau. See lg_job_tau */
+    double fd_step;      /* finite differences: backend/fd.c */
+    bool v0_const;       /* PRW: no gradient through the initial velocity */
     uint64_t seed;
 
     /* Start states, pool x species x H x W. Replicate r starts from state r % pool; for the transition task from pair
@@ -34,7 +53,7 @@ typedef struct lg_job {
     /* Reference states: transition pool x ..., stability one state for all replicates; NULL for statistic losses. */
     const uint8_t *target;
 
-    /* Statistic losses: values recorded after steps record[0] < record[1] < ..., model->statistics each.
+    /* Statistic losses: values recorded after steps record[0] < record[1] < ..., lg_job_kinds() each.
      * target_stat and weight_stat are [records][statistics]. PRW: records = steps, statistic = MSD. */
     uint32_t records;
     const uint32_t *record;
@@ -69,9 +88,37 @@ static inline size_t lg_job_state_bytes(const lg_job *job)
 {
     return job->model->species ? (size_t)job->model->species * lg_job_sites(job) : (size_t)job->model->state_words * 4;
 }
+static inline uint32_t lg_job_kinds(const lg_job *job)
+{
+    return (uint32_t)lg_task_statistics(job->model, job->task);
+}
 static inline uint32_t lg_job_statistics(const lg_job *job)
 {
-    return job->records * (uint32_t)job->model->statistics;
+    return job->records * lg_job_kinds(job);
+}
+
+/* Replicates of one part of a sum, and their number. */
+static inline uint32_t lg_job_part(const lg_job *job)
+{
+    return job->model->species ? 1 : LG_PART_WALKERS;
+}
+static inline uint32_t lg_job_parts(const lg_job *job)
+{
+    return (job->replicates - 1) / lg_job_part(job) + 1;
+}
+/* The first part of a process; that of rank `size` is the end. */
+static inline uint32_t lg_job_border(const lg_job *job, int rank, int size)
+{
+    return (uint32_t)((uint64_t)lg_job_parts(job) * (uint32_t)rank / (uint32_t)size);
+}
+/* Parts first ... end - 1 are those of this process; on lattices parts are replicates. */
+static inline uint32_t lg_job_first(const lg_job *job)
+{
+    return job->share ? lg_job_border(job, job->share->rank, job->share->size) : 0;
+}
+static inline uint32_t lg_job_end(const lg_job *job)
+{
+    return job->share ? lg_job_border(job, job->share->rank + 1, job->share->size) : lg_job_parts(job);
 }
 
 static inline const lg_optimizer *lg_job_optimizer(const lg_job *job, uint32_t fit)
@@ -82,6 +129,14 @@ static inline const lg_optimizer *lg_job_optimizer(const lg_job *job, uint32_t f
 static inline uint32_t lg_job_noise_fit(const lg_job *job, uint32_t fit)
 {
     return job->noise_fit ? job->noise_fit[fit] : job->first_fit + fit;
+}
+/* Temperature of an iteration: geometric from tau to tau_end over the iterations. */
+static inline double lg_job_tau(const lg_job *job, uint64_t iteration)
+{
+    const uint64_t last = job->optimizer.iterations > 1 ? job->optimizer.iterations - 1 : 1;
+    if (!(job->tau_end > 0.0) || job->tau_end == job->tau) return job->tau;
+    if (iteration >= last) return job->tau_end;
+    return job->tau * pow(job->tau_end / job->tau, (double)iteration / (double)last);
 }
 /* First element of a fit in target_stat and weight_stat. */
 static inline size_t lg_job_statistic_offset(const lg_job *job, uint32_t fit)
@@ -148,6 +203,10 @@ typedef struct lg_backend {
 
     /* Does it honour the job's fit_optimizer, stat_per_fit and resample? A job that has them is refused elsewhere. */
     bool per_fit;
+    /* Does it honour the job's share? */
+    bool share;
+    /* Does it honour the job's method score, categorical, draws and tau_end? A job that has them is refused elsewhere. */
+    bool estimators;
 } lg_backend;
 
 extern const lg_backend lg_backend_cpu;

@@ -1,11 +1,13 @@
 /* Command lines: one table of options, made of the common ones and the command's own, drives parsing and --help. */
 #include "cli/arguments.h"
+#include "cli/manual.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_OPTIONS = 48 };
+#define HIDDEN "--manual"
 
 typedef struct common_option {
     unsigned use; /* 0: every command */
@@ -18,7 +20,7 @@ typedef struct option_table {
 } option_table;
 
 /* The command's own options first, then the common ones it uses. */
-static void build_table(lg_cli *cli, bool *help, bool *version, option_table *table)
+static void build_table(lg_cli *cli, bool *help, bool *version, const char **manual, option_table *table)
 {
     static char device[] = "device", threads[] = "threads", seed[] = "seed";
     /* clang-format off */
@@ -40,6 +42,7 @@ static void build_table(lg_cli *cli, bool *help, bool *version, option_table *ta
         {0, {"--quiet", NULL, "no progress, results alone", LG_ARG_FLAG, &cli->quiet, 'q'}},
         {0, {"--help", NULL, "print this help", LG_ARG_FLAG, help, 'h'}},
         {0, {"--version", NULL, "print the version", LG_ARG_FLAG, version, 0}},
+        {0, {HIDDEN, "FORMAT", "", LG_ARG_TEXT, manual, 0}}, /* how cli/manual.c gets at the table */
     };
     /* clang-format on */
     table->count = 0;
@@ -52,42 +55,6 @@ static void build_table(lg_cli *cli, bool *help, bool *version, option_table *ta
         if (!own && (!common[i].use || (common[i].use & cli->usage->use)))
             table->row[table->count++] = common[i].option;
     }
-}
-
-/* ---- help ----------------------------------------------------------------------------------------------------- */
-
-static void print_keys(void)
-{
-    printf("\nConfiguration keys (in CONFIG.yaml, or with --set KEY=VALUE); [default] {range} (unit):\n");
-    for (int i = 0; i < lg_option_count(); i++) {
-        const lg_option *o = lg_option_at(i);
-        printf("  %-26s %s", o->key, o->help);
-        if (*o->fallback) printf(" [%s]", o->fallback);
-        if (*o->range) printf(" {%s}", o->range);
-        if (*o->unit) printf(" (%s)", o->unit);
-        putchar('\n');
-    }
-    printf("  NAME is a parameter of the model:");
-    for (int m = 0; m < lg_model_count(); m++) {
-        printf("%s %s", m ? ";" : "", lg_model_name(m));
-        for (int p = 0; p < lg_model_param_count(m); p++) printf("%s %s", p ? "," : ":", lg_model_param(m, p)->name);
-    }
-    putchar('\n');
-}
-
-static void print_help(const lg_cli *cli, const option_table *table)
-{
-    const lg_cli_usage *u = cli->usage;
-    printf("Usage: latgrad %s%s%s [OPTIONS]\n%s\n\nOptions:\n", u->command, *u->arguments ? " " : "", u->arguments,
-           u->text);
-    for (int i = 0; i < table->count; i++) {
-        const lg_cli_option *o = &table->row[i];
-        char name[64];
-        snprintf(name, sizeof name, "%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
-        if (o->letter) printf("  -%c, %-20s %s\n", o->letter, name, o->help);
-        else printf("      %-20s %s\n", name, o->help);
-    }
-    if (u->keys) print_keys();
 }
 
 /* ---- parsing -------------------------------------------------------------------------------------------------- */
@@ -113,9 +80,12 @@ static lg_status unknown_option(lg_cli *cli, const option_table *table, const ch
 {
     const char *names[MAX_OPTIONS];
     char word[64];
-    for (int i = 0; i < table->count; i++) names[i] = table->row[i].name;
+    int count = 0;
+    for (int i = 0; i < table->count; i++) {
+        if (strcmp(table->row[i].name, HIDDEN) != 0) names[count++] = table->row[i].name;
+    }
     snprintf(word, sizeof word, "%.*s", (int)length, name);
-    const char *nearest = lg_cli_nearest(word, names, (size_t)table->count);
+    const char *nearest = lg_cli_nearest(word, names, (size_t)count);
     if (nearest) {
         return lg_cli_fail(cli, LG_ERR_USAGE, "%s: unknown option '%s'; did you mean '%s'?", cli->usage->command, word,
                            nearest);
@@ -206,8 +176,9 @@ static lg_status check_count(lg_cli *cli)
 lg_status lg_cli_parse(lg_cli *cli, int argc, char **argv, bool *done)
 {
     bool help = false, version = false, options = true;
+    const char *manual = NULL;
     option_table table;
-    build_table(cli, &help, &version, &table);
+    build_table(cli, &help, &version, &manual, &table);
     for (int i = 1; i < argc; i++) {
         if (options && strcmp(argv[i], "--") == 0) {
             options = false;
@@ -218,8 +189,13 @@ lg_status lg_cli_parse(lg_cli *cli, int argc, char **argv, bool *done)
             cli->argument[cli->arguments++] = argv[i];
         }
     }
-    *done = help || version;
-    if (help) print_help(cli, &table);
-    else if (version) printf("latgrad %s\n", lg_version());
-    return *done ? LG_OK : check_count(cli);
+    *done = help || version || manual;
+    if (!*done) return check_count(cli);
+    if (version) {
+        printf("latgrad %s\n", lg_version());
+        return LG_OK;
+    }
+    const lg_cli_table visible = {cli->usage, table.row,
+                                  table.count - 1}; /* all but the hidden one, which is the last */
+    return lg_cli_describe(cli, &visible, manual ? manual : "text");
 }

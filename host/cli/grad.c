@@ -262,6 +262,19 @@ static lg_status fill_defaults(lg_cli *cli)
     return status;
 }
 
+/* --estimator: a gradient method, or how pathwise gradients go through the draws (gr: through all of them). */
+static lg_status set_estimator(lg_cli *cli, const char *name)
+{
+    static const char *const methods[] = {"pathwise", "score", "fd", "exact"};
+    for (int i = 0; i < 4; i++)
+        if (strcmp(name, methods[i]) == 0) return lg_config_set(cli->ctx, cli->config, "estimator.method", name);
+    const char *model = lg_config_get(cli->config, "model");
+    lg_status status = LG_OK;
+    if (strcmp(name, "gr") == 0 && model && strcmp(model, "si") != 0)
+        status = lg_config_set(cli->ctx, cli->config, "estimator.categorical", name);
+    return status ? status : lg_config_set(cli->ctx, cli->config, "estimator.binary", name);
+}
+
 static lg_status grad(evaluation *e, lg_problem **problem, bool *done)
 {
     lg_cli *cli = e->cli;
@@ -272,7 +285,7 @@ static lg_status grad(evaluation *e, lg_problem **problem, bool *done)
     }
     lg_status status = lg_cli_configure(cli, cli->arguments ? cli->argument[0] : NULL, NULL);
     if (!status && !cli->config_path) status = fill_defaults(cli);
-    if (!status && e->estimator) status = lg_config_set(cli->ctx, cli->config, "estimator.binary", e->estimator);
+    if (!status && e->estimator) status = set_estimator(cli, e->estimator);
     if (!status && e->loss_name) status = lg_config_set(cli->ctx, cli->config, "loss", e->loss_name);
     if (!status && e->v0) status = lg_config_set(cli->ctx, cli->config, "estimator.v0", e->v0);
     if (!status && e->per_replicate) status = spread_replicates(cli);
@@ -289,8 +302,8 @@ int lg_cmd_grad(int argc, char **argv)
         {"--per-replicate", NULL, "each replicate on its own, and their spread", LG_ARG_FLAG, &e.per_replicate, 0},
         {"--iteration", "N", "number of the iteration whose noise is used", LG_ARG_INT, &e.iteration, 0},
         {"--loss", "NAME", "loss, as the key `loss`", LG_ARG_TEXT, &e.loss_name, 0},
-        {"--estimator", "NAME", "ste or gs for binary events, as the key estimator.binary", LG_ARG_TEXT, &e.estimator,
-         0},
+        {"--estimator", "NAME", "ste, gs, gr (with --noise: ste, gs), or the method score, fd, exact", LG_ARG_TEXT,
+         &e.estimator, 0},
         {"--v0", "NAME", "prw: gs or const, as the key estimator.v0", LG_ARG_TEXT, &e.v0, 0},
         {"--noise", "DIR", "evaluate this folder of noise with the reference implementation", LG_ARG_TEXT, &e.noise, 0},
         {"--dump-noise", "DIR", "write inputs, noise, states and results of the evaluation as .npy files", LG_ARG_TEXT,
@@ -300,7 +313,7 @@ int lg_cmd_grad(int argc, char **argv)
     const lg_cli_usage usage =
         {"grad",
          "MODEL|CONFIG.yaml",
-         "Loss and gradient at one point: params.NAME=VALUE, or the start values of a configuration. With a model's\n"
+         "Loss and gradient at one point: params.NAME=VALUE, or the start values of a configuration. With a model's "
          "name alone its default parameters are taken, and data generated with them.",
          LG_USE_RUN | LG_USE_PLAN | LG_USE_JSON,
          options,

@@ -1,5 +1,6 @@
 /* latgrad reproduce: runs experiments, prints what was asked and what came out, keeps tables, traces and figures. */
 #include "cli/reproduce.h"
+#include "cli/resume.h"
 
 #include <errno.h>
 #include <math.h>
@@ -86,111 +87,6 @@ static lg_status write_table(lg_repro *r, const char *name, size_t first, double
     return status;
 }
 
-/* ---- problems and fits ---------------------------------------------------------------------------------------- */
-
-lg_status lg_repro_problem(lg_repro *r, lg_problem **out, const char *format, ...)
-{
-    char lines[4096];
-    lg_config *config = NULL;
-    va_list arguments;
-    va_start(arguments, format);
-    const int length = vsnprintf(lines, sizeof lines, format, arguments);
-    va_end(arguments);
-    if (length < 0 || (size_t)length >= sizeof lines) return lg_cli_fail(r->cli, LG_ERR_INTERNAL, "too many settings");
-    lg_status status = lg_config_create(r->cli->ctx, &config);
-    if (!status) status = lg_cli_apply_lines(r->cli, config, lines);
-    if (!status) status = lg_cli_apply_settings(r->cli, config);
-    if (!status) status = lg_problem_create(r->cli->ctx, config, out);
-    lg_config_free(config);
-    if (!status && lg_cli_signal()) return lg_cli_fail(r->cli, LG_ERR_CHECK, "stopped by a signal");
-    return status;
-}
-
-static lg_status run_fit(lg_repro *r, lg_problem *problem, const char *label, bool some_may_fail, lg_result **out)
-{
-    lg_cli_progress line;
-    lg_cli_progress_begin(&line, r->cli, problem, label);
-    lg_status status = lg_fit(r->cli->ctx, problem, lg_cli_progress_show, &line, out);
-    lg_cli_progress_end(&line);
-    if (status) return status;
-    lg_problem_info info;
-    lg_problem_describe(problem, &info);
-    for (int f = 0; f < info.fits; f++) {
-        const lg_fit_status s = lg_result_status(*out, f);
-        if (s == LG_FIT_STOPPED) return lg_cli_fail(r->cli, LG_ERR_CHECK, "%s: stopped by a signal", label);
-        if (s == LG_FIT_NOT_FINITE && !some_may_fail)
-            return lg_cli_fail(r->cli, LG_ERR_NUMERIC, "%s: %s", label, lg_result_reason(*out, f));
-    }
-    return LG_OK;
-}
-
-lg_status lg_repro_fit(lg_repro *r, lg_problem *problem, const char *label, lg_result **out)
-{
-    return run_fit(r, problem, label, false, out);
-}
-
-lg_status lg_repro_ensemble(lg_repro *r, lg_problem *problem, const char *experiment, lg_result **out)
-{
-    char label[48];
-    snprintf(label, sizeof label, "%s, ensemble", experiment);
-    return run_fit(r, problem, label, true, out);
-}
-
-bool lg_repro_failed(const lg_result *result, int fit)
-{
-    return lg_result_status(result, fit) == LG_FIT_NOT_FINITE;
-}
-
-lg_status lg_repro_fraction(lg_repro *r, const char *experiment, const char *what, const lg_result *result,
-                            const bool *pass)
-{
-    lg_summary s;
-    const lg_status status = lg_result_summary(r->cli->ctx, result, &s);
-    int passed = 0;
-    for (int f = 0; f < s.fits && !status; f++) passed += pass[f];
-    if (status) return status;
-    lg_repro_note(r, experiment, what, "%d of %d (%.0f %%) pass; %d optim%s, %d failed", passed, s.fits,
-                  100.0 * passed / s.fits, s.optima, s.optima == 1 ? "um" : "a", s.failed);
-    return LG_OK;
-}
-
-void lg_repro_path(const lg_repro *r, const char *name, char path[LG_REPRO_PATH])
-{
-    snprintf(path, LG_REPRO_PATH, "%s/%s", r->dir, name);
-}
-
-lg_status lg_repro_write_trace(lg_repro *r, const lg_result *result, const char *name)
-{
-    char path[LG_REPRO_PATH];
-    lg_repro_path(r, name, path);
-    return lg_result_write_trace(r->cli->ctx, result, path, r->cli->force);
-}
-
-/* A missing gnuplot costs the figure, not the experiment. */
-lg_status lg_repro_render(lg_repro *r, figure *fig, const char *name)
-{
-    char path[LG_REPRO_PATH];
-    lg_repro_path(r, name, path);
-    const lg_status status = figure_render(r->cli->ctx, fig, path, r->cli->force);
-    if (status != LG_ERR_LIBRARY) return status;
-    fprintf(stderr, "latgrad: no figure: %s\n", lg_context_message(r->cli->ctx));
-    return LG_OK;
-}
-
-int64_t lg_repro_settled(const lg_result *result, int fit, int params, int param, int64_t block, double truth,
-                         double tolerance)
-{
-    const double *trace = lg_result_trace(result, fit);
-    const int64_t blocks = lg_result_iterations(result, fit) / block;
-    for (int64_t b = blocks; b-- > 0;) {
-        double mean = 0;
-        for (int64_t i = b * block; i < (b + 1) * block; i++)
-            mean += trace[i * (params + 3) + 1 + param] / (double)block;
-        if (!(fabs(mean - truth) <= tolerance)) return b + 1 < blocks ? (b + 1) * block : -1;
-    }
-    return 0;
-}
-
 /* ---- the command ---------------------------------------------------------------------------------------------- */
 
 typedef struct experiment {
@@ -218,23 +114,47 @@ static lg_status make_folder(lg_repro *r)
     }
 }
 
-/* An earlier run's table in the folder: refused before anything is computed. */
+static bool has_table(const lg_repro *r, const char *name, char path[LG_REPRO_PATH])
+{
+    char file[64];
+    snprintf(file, sizeof file, "%s.md", name); /* the last thing that is written */
+    lg_repro_path(r, file, path);
+    return access(path, F_OK) == 0;
+}
+
+/* An earlier run in the folder, finished or not: refused before anything is computed. */
 static lg_status check_folder(lg_repro *r, const char *name)
 {
-    char file[64], path[LG_REPRO_PATH];
-    snprintf(file, sizeof file, "%s.csv", name);
-    lg_repro_path(r, file, path);
-    if (r->cli->force || access(path, F_OK) != 0) return LG_OK;
+    char path[LG_REPRO_PATH];
+    if (r->cli->force || r->resume) return LG_OK;
+    if (lg_repro_interrupted(r, name))
+        return lg_cli_fail(
+            r->cli, LG_ERR_EXISTS,
+            "--out: '%s' holds checkpoints of %s that was interrupted: --resume goes on from them, --force "
+            "starts again",
+            r->dir, name);
+    if (!has_table(r, name, path)) return LG_OK;
     return lg_cli_fail(r->cli, LG_ERR_EXISTS, "--out: '%s' holds an earlier run; --force replaces it", path);
+}
+
+/* The folder of data as seen from the tool's own place, so that an installation can be moved; "" where that is unknown. */
+static void installed_data(char *folder, size_t size)
+{
+    char tool[LG_REPRO_PATH];
+    const ssize_t length = readlink("/proc/self/exe", tool, sizeof tool - 1);
+    *folder = '\0';
+    if (length <= 0) return;
+    tool[length] = '\0';
+    const int end = (int)(strrchr(tool, '/') - tool);
+    if (snprintf(folder, size, "%.*s/%s", end, tool, LG_DATA_FROM_TOOL) >= (int)size) *folder = '\0';
 }
 
 /* The folder of msd_*.csv: --data, LATGRAD_DATA, where it was installed, ./data. */
 static lg_status find_data(lg_repro *r, const char *given)
 {
-    const char *places[4] = {given, getenv("LATGRAD_DATA"), NULL, "data"};
-#ifdef LG_DATA_DIR
-    places[2] = LG_DATA_DIR;
-#endif
+    char installed[LG_REPRO_PATH];
+    installed_data(installed, sizeof installed);
+    const char *places[4] = {given, getenv("LATGRAD_DATA"), installed, "data"};
     for (int i = 0; i < 4; i++) {
         char path[LG_REPRO_PATH];
         if (!places[i] || !*places[i]) continue;
@@ -249,14 +169,24 @@ static lg_status find_data(lg_repro *r, const char *given)
 
 static lg_status run_one(lg_repro *r, const experiment *e)
 {
+    char path[LG_REPRO_PATH];
     const size_t first = r->rows;
     const double started = lg_cli_clock();
-    lg_status status = e->run(r);
+    const bool resumed = r->resume && lg_repro_interrupted(r, e->name);
+    if (r->resume && !resumed && has_table(r, e->name, path)) {
+        printf("%s was finished before: %s\n", e->name, path);
+        return LG_OK;
+    }
+    r->experiment = e->name;
+    r->fits = 0;
+    lg_status status = r->resume ? LG_OK : lg_repro_forget(r, e->name);
+    if (!status) status = e->run(r);
     if (status) return status;
     const double seconds = lg_cli_clock() - started;
-    lg_repro_note(r, e->name, "wall-clock time", "%.1f s", seconds);
+    lg_repro_note(r, e->name, resumed ? "wall-clock time since it was resumed" : "wall-clock time", "%.1f s", seconds);
     status = write_table(r, e->name, first, seconds, false);
-    return status ? status : write_table(r, e->name, first, seconds, true);
+    if (!status) status = write_table(r, e->name, first, seconds, true);
+    return status ? status : lg_repro_forget(r, e->name);
 }
 
 static lg_status reproduce(lg_repro *r, const char *data)
@@ -280,6 +210,7 @@ static lg_status reproduce(lg_repro *r, const char *data)
     }
     if (!status && (all || strcmp(name, "prw") == 0)) status = find_data(r, data);
     if (!status) status = make_folder(r);
+    cli->force = cli->force || r->resume; /* what an interrupted experiment left half done is replaced */
     if (!status) lg_cli_catch_signals();
     if (!status) printf("%-4s  %-7s %-46s %-26s %s\n", "", "", "quantity", "asked", "found");
     for (int i = 0; i < EXPERIMENTS && !status; i++) {
@@ -292,11 +223,20 @@ static lg_status reproduce(lg_repro *r, const char *data)
                : LG_OK;
 }
 
+/* How to go on, after why it stopped. */
+static void add_command(lg_cli *cli, int argc, char **argv)
+{
+    char command[400], why[500];
+    snprintf(why, sizeof why, "%s", *cli->message ? cli->message : lg_context_message(cli->ctx));
+    lg_cli_resume_command(argv, argc, command, sizeof command);
+    lg_cli_fail(cli, LG_ERR_STOPPED, "%s; to go on: %s", why, command);
+}
+
 int lg_cmd_reproduce(int argc, char **argv)
 {
     lg_cli cli;
-    lg_repro r = {.cli = &cli, .ensemble = -1};
-    const char *data = NULL;
+    lg_repro r = {.cli = &cli, .ensemble = -1, .began = lg_cli_clock()};
+    const char *data = NULL, *time_limit = NULL;
     int64_t ensemble = -1;
     const lg_cli_option options[] = {
         {"--quick", NULL, "a shortened protocol with looser bounds, under two minutes", LG_ARG_FLAG, &r.quick, 0},
@@ -305,14 +245,17 @@ int lg_cmd_reproduce(int argc, char **argv)
         {"--data", "DIR", "folder of msd_tcells.csv, msd_bcells.csv, msd_neutrophils.csv", LG_ARG_TEXT, &data, 0},
         {"--ensemble", "N", "starts of each experiment's ensemble (default 32; with --quick 0: none)", LG_ARG_INT,
          &ensemble, 0},
+        {"--resume", NULL, "go on with an interrupted run in the same folder", LG_ARG_FLAG, &r.resume, 'r'},
+        {"--time-limit", "TIME", "stop with checkpoints before TIME is over (s or HH:MM:SS)", LG_ARG_TEXT, &time_limit,
+         0},
     };
     const lg_cli_usage usage = {"reproduce",
                                 "si|prw|mk|all",
                                 "Runs the experiments of Schering et al. 2024 and prints what was "
                                 "asked and what came out; exit status 1 where a line fails.",
-                                LG_USE_RUN | LG_USE_OUT,
+                                LG_USE_RUN | LG_USE_OUT | LG_USE_LOG,
                                 options,
-                                4,
+                                6,
                                 1,
                                 1,
                                 false};
@@ -321,7 +264,12 @@ int lg_cmd_reproduce(int argc, char **argv)
     r.seeds = 4;
     r.ensemble = ensemble >= 0 ? ensemble : (r.quick ? 0 : 32);
     snprintf(r.dir, sizeof r.dir, "%s", cli.out ? cli.out : (r.quick ? "reproduce-quick" : "reproduce"));
-    const lg_status status = reproduce(&r, data);
+    lg_status status = LG_OK;
+    if (time_limit && !lg_parse_duration(time_limit, &r.time_limit))
+        status =
+            lg_cli_fail(&cli, LG_ERR_USAGE, "--time-limit: '%s': expected seconds, HH:MM:SS or D-HH:MM:SS", time_limit);
+    if (!status) status = reproduce(&r, data);
+    if (status == LG_ERR_STOPPED) add_command(&cli, argc, argv);
     free(r.row);
     return lg_cli_end(&cli, status);
 }

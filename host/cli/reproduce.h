@@ -14,7 +14,10 @@ typedef struct lg_repro_row {
 
 typedef struct lg_repro {
     lg_cli *cli;
-    bool quick;
+    bool quick, resume;
+    double time_limit, began;                               /* seconds, 0: any; lg_cli_clock() when the command began */
+    const char *experiment;                                 /* the one that runs, */
+    int fits;                                               /* and how many fits it has begun */
     char dir[LG_REPRO_PATH - 64], data[LG_REPRO_PATH - 64]; /* output folder, folder of the MSD tables */
     int64_t seeds;                                          /* fits of mk from the published start */
     int64_t ensemble; /* starts of each experiment's ensemble, each with its own noise; 0: no ensembles */
@@ -31,7 +34,12 @@ void lg_repro_note(lg_repro *r, const char *experiment, const char *what, const 
 /* A problem from `key=value` lines and the options of the command line (device, threads, seed, --set). */
 lg_status lg_repro_problem(lg_repro *r, lg_problem **out, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Runs a fit with a line of progress; a signal and a value that is not finite are errors here. */
+/* LG_ERR_STOPPED where a signal came or the time is over. */
+lg_status lg_repro_go_on(lg_repro *r);
+/* Are there checkpoints of an experiment? Removes them. */
+bool lg_repro_interrupted(const lg_repro *r, const char *experiment);
+lg_status lg_repro_forget(lg_repro *r, const char *experiment);
+/* Runs a fit with a line of progress, or continues it; a value that is not finite is an error here. */
 lg_status lg_repro_fit(lg_repro *r, lg_problem *problem, const char *label, lg_result **out);
 /* Runs an ensemble: single fits may fail. */
 lg_status lg_repro_ensemble(lg_repro *r, lg_problem *problem, const char *experiment, lg_result **out);

@@ -105,7 +105,7 @@ static lg_status run_batch(lg_repro *r, lg_batch *batch, int64_t steps)
     lg_status status = LG_OK;
     for (int64_t done = 0; done < steps && !status; done += PIECE) {
         status = lg_batch_run(r->cli->ctx, batch, steps - done < PIECE ? steps - done : PIECE);
-        if (!status && lg_cli_signal()) status = lg_cli_fail(r->cli, LG_ERR_CHECK, "stopped by a signal");
+        if (!status) status = lg_repro_go_on(r);
     }
     return status;
 }

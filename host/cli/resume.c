@@ -21,17 +21,16 @@ static void add_word(FILE *out, const char *word)
     fputc('\'', out);
 }
 
-/* The same command with --resume after its name. */
-static void write_command(const lg_cli_resume *r, char *text, size_t size)
+void lg_cli_resume_command(char *const *words, int count, char *text, size_t size)
 {
     FILE *out = fmemopen(text, size, "w");
     *text = '\0';
     if (!out) return;
-    fprintf(out, "latgrad %s --resume", r->words[0]);
-    for (int i = 1; i < r->count; i++) {
-        if (strcmp(r->words[i], "--resume") == 0 || strcmp(r->words[i], "-r") == 0) continue;
+    fprintf(out, "latgrad %s --resume", words[0]);
+    for (int i = 1; i < count; i++) {
+        if (strcmp(words[i], "--resume") == 0 || strcmp(words[i], "-r") == 0) continue;
         fputc(' ', out);
-        add_word(out, r->words[i]);
+        add_word(out, words[i]);
     }
     fclose(out);
     text[size - 1] = '\0';
@@ -58,7 +57,7 @@ lg_status lg_cli_resume_run(lg_cli_resume *r, lg_problem *problem, lg_cli_progre
             : lg_fit_run(r->cli->ctx, problem, &r->options, lg_cli_progress_show, line, out);
     if (status != LG_ERR_STOPPED) return status;
     char command[600];
-    write_command(r, command, sizeof command);
+    lg_cli_resume_command(r->words, r->count, command, sizeof command);
     return lg_cli_fail(r->cli, status, "%s; to go on: %s", lg_context_message(r->cli->ctx), command);
 }
 

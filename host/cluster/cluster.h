@@ -11,7 +11,8 @@ struct lg_cluster {
     int threads;                /* cores for this process: the node's (as far as they are given to us) shared out */
     bool started;               /* MPI was started here, and has to be ended here */
     bool broken;                /* the ranks do not hear each other any more: ending means ending all */
-    void *buffer;               /* of the transport */
+    void *buffer;               /* of the transport, */
+    int *count, *place;         /* [size] and its numbers of messages */
 };
 
 /* ---- transport: mpi.c -------------------------------------------------------------------------------------------- */
@@ -31,6 +32,10 @@ lg_status lg_transport_meet(lg_context *ctx, const struct lg_cluster *cluster);
 lg_status lg_transport_share(lg_context *ctx, const struct lg_cluster *cluster, int64_t mine, int64_t *all);
 /* Copies `size` bytes of rank `from` to all. */
 lg_status lg_transport_broadcast(lg_context *ctx, const struct lg_cluster *cluster, int from, void *data, size_t size);
+/* Joins what all ranks have, in every rank: count[0] numbers of rank 0, count[1] of rank 1, ...; mine: count[rank] of this one.
+ * Made for every iteration of a fit: looks often before it rests. */
+lg_status lg_transport_gather(lg_context *ctx, const struct lg_cluster *cluster, const double *mine,
+                              const size_t *count, double *all);
 lg_status lg_transport_send(lg_context *ctx, const struct lg_cluster *cluster, int to, const void *data, size_t size);
 lg_status lg_transport_receive(lg_context *ctx, const struct lg_cluster *cluster, int from, void *data, size_t size);
 /* Sends a number other than 0 to all other ranks, who find it when they look; does not wait. */

@@ -3,7 +3,9 @@
  * Errors come back as codes (MPI_ERRORS_RETURN) and become messages; what to do about them is the caller's decision. */
 #include "cluster/cluster.h"
 
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,7 +15,6 @@
 
 #include <mpi.h>
 #include <sched.h>
-#include <string.h>
 
 enum { TAG_DATA = 1, TAG_ALARM = 2, PIECE = 1 << 30 }; /* MPI counts are ints: long messages go in pieces */
 
@@ -63,6 +64,9 @@ static int attach_buffer(struct lg_cluster *c)
 {
     const size_t size = (size_t)c->size * 2 * (MPI_BSEND_OVERHEAD + sizeof(int32_t));
     c->buffer = malloc(size);
+    c->count = malloc((size_t)c->size * sizeof *c->count);
+    c->place = malloc((size_t)c->size * sizeof *c->place);
+    if (!c->count || !c->place) return MPI_ERR_NO_MEM;
     return c->buffer ? MPI_Buffer_attach(c->buffer, (int)size) : MPI_ERR_NO_MEM;
 }
 
@@ -94,6 +98,8 @@ void lg_transport_stop(struct lg_cluster *c)
     if (c->buffer) MPI_Buffer_detach(&buffer, &size);
     MPI_Finalize();
     free(c->buffer);
+    free(c->count);
+    free(c->place);
     c->buffer = NULL;
     c->started = false;
 }
@@ -104,14 +110,20 @@ void lg_transport_abort(const struct lg_cluster *c, int exit_status)
     _exit(exit_status);
 }
 
-/* Waits for a request with pauses: MPI's own waiting keeps a core busy that other ranks may need. */
-static int wait_for(MPI_Request *request)
+/* Waits for a request with pauses: MPI's own waiting keeps a core busy that other ranks may need. looks: how often it first
+ * looks without resting, giving up the core each time; after that, and else from the beginning, its pauses grow. */
+static int wait_for(MPI_Request *request, int looks)
 {
+    const long longest = looks > 0 ? 200000 : 20000000;
     struct timespec pause = {0, 100000};
     int done = 0, code = MPI_Test(request, &done, MPI_STATUS_IGNORE);
+    for (; !code && !done && looks > 0; looks--) {
+        sched_yield();
+        code = MPI_Test(request, &done, MPI_STATUS_IGNORE);
+    }
     while (!code && !done) {
         nanosleep(&pause, NULL);
-        if (pause.tv_nsec < 20000000) pause.tv_nsec *= 2;
+        if (pause.tv_nsec < longest) pause.tv_nsec *= 2;
         code = MPI_Test(request, &done, MPI_STATUS_IGNORE);
     }
     return code;
@@ -122,7 +134,7 @@ lg_status lg_transport_meet(lg_context *ctx, const struct lg_cluster *c)
     MPI_Request request;
     if (!c->started) return LG_OK;
     int code = MPI_Ibarrier(MPI_COMM_WORLD, &request);
-    if (!code) code = wait_for(&request);
+    if (!code) code = wait_for(&request, 0);
     return check(ctx, code, "waiting for the other ranks");
 }
 
@@ -134,7 +146,7 @@ lg_status lg_transport_share(lg_context *ctx, const struct lg_cluster *c, int64_
     }
     MPI_Request request;
     int code = MPI_Iallgather(&mine, 1, MPI_INT64_T, all, 1, MPI_INT64_T, MPI_COMM_WORLD, &request);
-    if (!code) code = wait_for(&request);
+    if (!code) code = wait_for(&request, 0);
     return check(ctx, code, "sharing a number between the ranks");
 }
 
@@ -143,8 +155,32 @@ lg_status lg_transport_broadcast(lg_context *ctx, const struct lg_cluster *c, in
     if (!c->started) return LG_OK;
     MPI_Request request;
     int code = MPI_Ibcast(data, (int)size, MPI_BYTE, from, MPI_COMM_WORLD, &request);
-    if (!code) code = wait_for(&request);
+    if (!code) code = wait_for(&request, 0);
     return check(ctx, code, "telling the other ranks");
+}
+
+/* Counts and places in bytes are ints in MPI, the doubles' are used. */
+lg_status lg_transport_gather(lg_context *ctx, const struct lg_cluster *c, const double *mine, const size_t *count,
+                              double *all)
+{
+    enum { LOOKS = 2000 };
+    int at = 0;
+    size_t total = 0;
+    for (int rank = 0; rank < c->size; rank++) total += count[rank];
+    if (!c->started) memcpy(all, mine, total * sizeof *all);
+    if (!c->started) return LG_OK;
+    if (total > INT_MAX)
+        return lg_fail(ctx, LG_ERR_MEMORY, "%zu numbers are too many to share between the ranks in one go", total);
+    for (int rank = 0; rank < c->size; rank++) {
+        c->count[rank] = (int)count[rank];
+        c->place[rank] = at;
+        at += c->count[rank];
+    }
+    MPI_Request request;
+    int code = MPI_Iallgatherv(mine, c->count[c->rank], MPI_DOUBLE, all, c->count, c->place, MPI_DOUBLE, MPI_COMM_WORLD,
+                               &request);
+    if (!code) code = wait_for(&request, LOOKS);
+    return check(ctx, code, "adding up the replicates of all ranks");
 }
 
 lg_status lg_transport_send(lg_context *ctx, const struct lg_cluster *c, int to, const void *data, size_t size)
@@ -155,7 +191,7 @@ lg_status lg_transport_send(lg_context *ctx, const struct lg_cluster *c, int to,
         const size_t left = size - at;
         code = MPI_Isend((const char *)data + at, (int)(left < PIECE ? left : PIECE), MPI_BYTE, to, TAG_DATA,
                          MPI_COMM_WORLD, &request);
-        if (!code) code = wait_for(&request);
+        if (!code) code = wait_for(&request, 0);
     }
     return check(ctx, code, "sending a result");
 }
@@ -168,7 +204,7 @@ lg_status lg_transport_receive(lg_context *ctx, const struct lg_cluster *c, int 
         const size_t left = size - at;
         code = MPI_Irecv((char *)data + at, (int)(left < PIECE ? left : PIECE), MPI_BYTE, from, TAG_DATA,
                          MPI_COMM_WORLD, &request);
-        if (!code) code = wait_for(&request);
+        if (!code) code = wait_for(&request, 0);
     }
     return check(ctx, code, "receiving a result");
 }
@@ -233,6 +269,14 @@ lg_status lg_transport_share(lg_context *ctx, const struct lg_cluster *cluster, 
 lg_status lg_transport_broadcast(lg_context *ctx, const struct lg_cluster *cluster, int from, void *data, size_t size)
 {
     (void)ctx, (void)cluster, (void)from, (void)data, (void)size;
+    return LG_OK;
+}
+
+lg_status lg_transport_gather(lg_context *ctx, const struct lg_cluster *cluster, const double *mine,
+                              const size_t *count, double *all)
+{
+    (void)ctx, (void)cluster;
+    memcpy(all, mine, count[0] * sizeof *all);
     return LG_OK;
 }
 

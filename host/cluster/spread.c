@@ -11,6 +11,7 @@
 #include "cluster/config_lines.h"
 #include "cluster/merge.h"
 #include "cluster/pack.h"
+#include "cluster/replicates.h"
 #include "cluster/slices.h"
 #include "config/config.h"
 
@@ -26,7 +27,8 @@ typedef struct spread {
     lg_slice whole;
     lg_slice *stored, *piece; /* slices with checkpoints; all pieces, in order */
     int stored_count, pieces;
-    lg_part *part; /* the results: of this rank; on rank 0 in the end all */
+    bool replicates, must; /* replicates are shared out instead of the fits; because the user says so */
+    lg_part *part;         /* the results: of this rank; on rank 0 in the end all */
     int parts;
     double began;
     int32_t alarm; /* what another rank asked for, an lg_action; 0: nothing */
@@ -69,6 +71,9 @@ static lg_status cut(spread *s)
     status = lg_cluster_agree(s->ctx, s->cluster, status);
     if (!status) status = find_stored(s);
     s->whole = (lg_slice){first, first + fits};
+    /* slices that are stored are continued as slices */
+    if (!status && s->cluster->size > 1 && s->stored_count == 0)
+        status = lg_replicates_wanted(s->ctx, s->cluster, s->config, fits, &s->replicates, &s->must);
     if (!status)
         status = lg_slice_cut(s->ctx, s->whole, s->cluster->size, s->stored, s->stored_count, &s->piece, &s->pieces);
     if (!status) s->part = calloc((size_t)s->pieces + 1, sizeof *s->part);
@@ -196,6 +201,21 @@ static lg_status run_pieces(spread *s)
     return status;
 }
 
+/* All fits on all ranks, as far as those have replicates of them. */
+static lg_status run_replicates(spread *s)
+{
+    lg_config *config = NULL;
+    lg_fit_options options = s->options;
+    if (options.time_limit > 0.0) options.time_limit = fmax(options.time_limit - (now() - s->began), 1e-3);
+    lg_status status = lg_cluster_agree(s->ctx, s->cluster, piece_config(s, s->whole, &config));
+    if (!status)
+        status = lg_replicates_fit(s->ctx, s->cluster, config, &options, s->must, on_progress, s, &s->part[0].result);
+    lg_config_free(config);
+    s->replicates = s->part[0].result != NULL;
+    if (s->replicates) s->part[s->parts++].name = "all ranks";
+    return status || s->replicates ? status : run_pieces(s);
+}
+
 /* ---- gathering -------------------------------------------------------------------------------------------------- */
 
 static lg_status send_results(spread *s)
@@ -309,14 +329,15 @@ static lg_status run(spread *s, lg_result **out)
     status = cut(s);
     status = lg_cluster_agree(s->ctx, s->cluster, status);
     if (status) return status;
-    status = run_pieces(s);
+    status = s->replicates ? run_replicates(s) : run_pieces(s);
+    if (s->cluster->broken) return status;
     const lg_status met = lg_transport_meet(s->ctx, s->cluster);
     if (met) {
         s->cluster->broken = true;
         return met;
     }
     status = lg_cluster_agree(s->ctx, s->cluster, status);
-    if (!status) status = gather(s);
+    if (!status && !s->replicates) status = gather(s);
     return status ? status : join(s, out);
 }
 

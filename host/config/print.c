@@ -123,7 +123,7 @@ static bool data_decide(const lg_config *config, const char *key, const lg_model
     if (lg_config_is_set(config, key)) return false;
     if (strcmp(key, "steps") == 0) {
         const bool walks = lg_config_is_set(config, "data.msd") || lg_config_is_set(config, "data.tracks");
-        return task == 1u << LG_TASK_trajectory && (model->species || walks);
+        return task & (1u << LG_TASK_trajectory | 1u << LG_TASK_formation) && (model->species || walks);
     }
     if (strcmp(key, "lattice.height") != 0 && strcmp(key, "lattice.width") != 0) return false;
     char *start = lg_config_path(config, "data.start"), *generate = lg_config_path(config, "data.generate.start");

@@ -77,5 +77,13 @@ lg_status lg_noise_dump(lg_context *ctx, lg_problem *p, uint64_t iteration, cons
     if (p->job.task == LG_TASK_simulate)
         return lg_fail(ctx, LG_ERR_UNSUPPORTED,
                        "task simulate has no loss: noise is dumped for task transition, trajectory or stability");
-    return lg_noise_dump_job(ctx, &p->job, p->backend, p->device, iteration, p->params, directory, force);
+    if (p->job.method != LG_GRADIENT_pathwise || p->job.binary == LG_ESTIMATOR_gr ||
+        p->job.categorical == LG_ESTIMATOR_gr)
+        return lg_fail(ctx, LG_ERR_UNSUPPORTED,
+                       "noise is dumped for estimator.method pathwise with estimators ste and gs alone, whose gradients "
+                       "another program can recompute from it");
+    lg_job job = p->job; /* at the temperature of the iteration */
+    job.tau = lg_job_tau(&p->job, iteration);
+    job.tau_end = 0.0;
+    return lg_noise_dump_job(ctx, &job, p->backend, p->device, iteration, p->params, directory, force);
 }

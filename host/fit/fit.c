@@ -133,10 +133,11 @@ static bool take_rows(lg_loop *l, uint32_t count)
 
 /* ---- the loop --------------------------------------------------------------------------------------------------- */
 
-/* Iterations until the host looks again: some tenth of a second's worth, never across a plateau window or the end. */
+/* Iterations until the host looks again: some tenth of a second's worth, never across a plateau window or the end. 0: the fit
+ * is over. */
 static uint32_t next_count(const lg_loop *l)
 {
-    int64_t count = l->chunk, left = l->problem->iterations - l->done;
+    int64_t count = lg_loop_running(l) > 0 ? l->chunk : 0, left = l->problem->iterations - l->done;
     if (count > left) count = left;
     if (l->problem->stop_window > 0) {
         const int64_t to_window = l->problem->stop_window - l->done % l->problem->stop_window;
@@ -189,30 +190,75 @@ static lg_status read_params(lg_context *ctx, lg_loop *l, double *buffer)
     return status;
 }
 
+static lg_status run_chunk(lg_context *ctx, lg_loop *l, uint32_t count, double *params)
+{
+    const lg_backend *backend = l->problem->backend;
+    lg_status status = backend->advance(ctx, l->batch, (uint64_t)l->done, count, l->rows);
+    if (!status) status = backend->get_fit_state(ctx, l->batch, l->state);
+    if (status) return status;
+    if (take_rows(l, count)) status = backend->set_fit_state(ctx, l->batch, l->state);
+    l->done += count;
+    return status ? status : read_params(ctx, l, params);
+}
+
+/* Between two chunks: what the caller, the clock and the checkpoints want. */
+static lg_status look_up(lg_context *ctx, lg_loop *l, uint32_t count, double began, lg_progress_fn progress, void *user)
+{
+    const int action = progress ? report(l, progress, user) : LG_GO_ON;
+    if (l->problem->job.share && l->problem->job.share->rank > 0) return LG_OK; /* rank 0 decides */
+    const double stop_seconds = l->problem->stop_seconds;
+    l->longest = fmax(l->longest, lg_loop_clock() - began);
+    const lg_status status = lg_loop_between_chunks(ctx, l, action);
+    if (!status && stop_seconds > 0.0 && lg_loop_clock() - l->began >= stop_seconds)
+        lg_loop_end(l, LG_FIT_TIME, "the time limit stop.time was reached");
+    if (lg_loop_clock() - began < 0.1 && count == l->chunk && l->chunk * 2 <= l->chunk_limit) l->chunk *= 2;
+    return status;
+}
+
+/* Where processes share the replicates of a fit they have to do the same, though their clocks and signals differ: rank 0 says
+ * how many iterations come next, or that the fit is over and why. */
+static lg_status follow(lg_context *ctx, const lg_loop *l, lg_status status, uint32_t *count)
+{
+    const lg_share *share = l->problem->job.share;
+    if (!share) return status;
+    uint32_t word[2] = {(uint32_t)status, *count};
+    const lg_status heard = share->lead(share->user, word, sizeof word);
+    if (heard) return heard;
+    *count = word[1];
+    if (share->rank == 0 || word[0] == LG_OK) return status;
+    return lg_fail(ctx, (lg_status)word[0], "stopped by rank 0");
+}
+
+/* All ranks are ready, and at the same iteration. From here on rank 0 writes the checkpoints. */
+static lg_status start_together(lg_context *ctx, lg_loop *l, lg_status status)
+{
+    const lg_share *share = l->problem->job.share;
+    int64_t done = l->done;
+    status = share->agree(share->user, status);
+    if (!status) status = share->lead(share->user, &done, sizeof done);
+    if (!status && done != l->done)
+        status = lg_fail(ctx, LG_ERR_FILE,
+                         "the checkpoint '%s' is not the same for all processes: it has to be in a folder that all see",
+                         l->options->checkpoint);
+    status = share->agree(share->user, status);
+    if (share->rank > 0) lg_checkpoint_close(&l->file);
+    return status;
+}
+
 static lg_status run(lg_context *ctx, lg_loop *l, double *params, lg_progress_fn progress, void *user)
 {
-    const lg_problem *p = l->problem;
-    const lg_backend *backend = p->backend;
     lg_status status = LG_OK;
-    while (l->done < p->iterations && lg_loop_running(l) > 0) {
+    for (;;) {
         const double began = lg_loop_clock();
-        const uint32_t count = next_count(l);
-        status = backend->advance(ctx, l->batch, (uint64_t)l->done, count, l->rows);
-        if (!status) status = backend->get_fit_state(ctx, l->batch, l->state);
+        uint32_t count = status ? 0 : next_count(l);
+        status = follow(ctx, l, status, &count);
+        if (status || !count) break;
+        status = run_chunk(ctx, l, count, params);
         if (status) return status;
-        if (take_rows(l, count)) status = backend->set_fit_state(ctx, l->batch, l->state);
-        l->done += count;
-        if (!status) status = read_params(ctx, l, params);
-        if (status) return status;
-        l->longest = fmax(l->longest, lg_loop_clock() - began);
-        status = lg_loop_between_chunks(ctx, l, progress ? report(l, progress, user) : LG_GO_ON);
-        if (status) return status;
-        if (p->stop_seconds > 0.0 && lg_loop_clock() - l->began >= p->stop_seconds)
-            lg_loop_end(l, LG_FIT_TIME, "the time limit stop.time was reached");
-        if (lg_loop_clock() - began < 0.1 && count == l->chunk && l->chunk * 2 <= l->chunk_limit) l->chunk *= 2;
+        status = look_up(ctx, l, count, began, progress, user);
     }
-    lg_loop_end(l, LG_FIT_DONE, "all iterations done");
-    return LG_OK;
+    if (!status) lg_loop_end(l, LG_FIT_DONE, "all iterations done");
+    return status;
 }
 
 static bool any_fitted(const lg_job *job)
@@ -253,8 +299,10 @@ lg_status lg_fit_run(lg_context *ctx, lg_problem *problem, const lg_fit_options 
     if (!status) status = lg_loop_open(ctx, &l);
     if (!status) status = problem->backend->create(ctx, problem->device, job, true, &l.batch);
     if (!status && options->resume) status = lg_loop_restore(ctx, &l, params);
+    if (job->share) status = start_together(ctx, &l, status);
     if (!status) status = run(ctx, &l, params, progress, user);
     if (!status) status = lg_loop_statistics(ctx, &l);
+    if (!status) lg_loop_keep(ctx, &l);
     if (l.batch) problem->backend->destroy(l.batch);
     lg_checkpoint_close(&l.file);
     free(l.state);

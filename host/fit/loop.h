@@ -35,6 +35,8 @@ lg_status lg_loop_restore(lg_context *ctx, lg_loop *l, double *params);
 /* Between two chunks: writes a checkpoint where one is due or asked for by `action` (an lg_action); LG_ERR_STOPPED where the
  * run ends with it. */
 lg_status lg_loop_between_chunks(lg_context *ctx, lg_loop *l, int action);
+/* After the last chunk: the checkpoint of what is done, where the options ask for it. */
+void lg_loop_keep(lg_context *ctx, lg_loop *l);
 /* The statistics of the last evaluated states, into the result. */
 lg_status lg_loop_statistics(lg_context *ctx, lg_loop *l);
 

@@ -109,6 +109,13 @@ lg_status lg_loop_between_chunks(lg_context *ctx, lg_loop *l, int action)
     return LG_OK;
 }
 
+void lg_loop_keep(lg_context *ctx, lg_loop *l)
+{
+    if (!l->file.path || !l->options->checkpoint_end || l->checkpointed == l->done) return;
+    if (save(ctx, l))
+        lg_log(ctx, LG_LOG_WARNING, "no checkpoint after the last iteration: %s", lg_context_message(ctx));
+}
+
 /* "TIME HOST iteration N; " after those before it; the oldest ones give way. */
 static void note_resumption(lg_loop *l)
 {
@@ -162,7 +169,8 @@ lg_status lg_loop_open(lg_context *ctx, lg_loop *l)
                        "checkpoint.file");
     if (!named) return LG_OK;
     const lg_status status = lg_checkpoint_open(ctx, o->checkpoint, l->problem, &l->file);
-    if (status || o->resume || o->force || !lg_checkpoint_exists(&l->file)) return status;
+    const bool leads = !l->problem->job.share || l->problem->job.share->rank == 0;
+    if (status || o->resume || o->force || !leads || !lg_checkpoint_exists(&l->file)) return status;
     return lg_fail(
         ctx, LG_ERR_EXISTS,
         "there is a checkpoint '%s' of a fit that was interrupted: --resume goes on from it, --force starts again",

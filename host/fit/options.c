@@ -17,8 +17,8 @@ static int two_digits(const char **text, char mark)
     return 10 * (t[0] - '0') + t[1] - '0';
 }
 
-/* Seconds, HH:MM:SS or D-HH:MM:SS (as Slurm writes times). */
-static bool parse_duration(const char *text, double *seconds)
+/* As Slurm writes times. */
+bool lg_parse_duration(const char *text, double *seconds)
 {
     if (lg_parse_double(text, seconds)) return *seconds >= 0.0 && *seconds < 1e12;
     long days = 0;
@@ -64,7 +64,7 @@ lg_status lg_problem_read_options(lg_context *ctx, const lg_config *c, lg_proble
     if (!status) status = lg_config_text(ctx, c, "run.time_limit", &limit);
     if (status) return status;
     o->checkpoint = p->checkpoint;
-    if (limit && !parse_duration(limit, &o->time_limit))
+    if (limit && !lg_parse_duration(limit, &o->time_limit))
         return lg_fail(ctx, LG_ERR_CONFIG, "%s: run.time_limit is \"%s\": expected seconds, HH:MM:SS or D-HH:MM:SS",
                        lg_config_origin(c, "run.time_limit"), limit);
     if (o->time_limit > 0.0 && !o->checkpoint)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/hosted.h"
 #include "base/text.h"
 
 /* ---- names to numbers ------------------------------------------------------------------------------------------- */
@@ -18,7 +19,6 @@ typedef struct name_table {
 #define LG_NAME_ROW(name, text) #name,
 static const char *const task_names[] = {LG_TASK_LIST(LG_NAME_ROW)};
 static const char *const loss_names[] = {LG_LOSS_LIST(LG_NAME_ROW)};
-static const char *const estimator_names[] = {LG_ESTIMATOR_LIST(LG_NAME_ROW)};
 static const char *const optimizer_names[] = {LG_OPTIMIZER_LIST(LG_NAME_ROW)};
 static const char *const schedule_names[] = {LG_SCHEDULE_LIST(LG_NAME_ROW)};
 #undef LG_NAME_ROW
@@ -82,14 +82,11 @@ static lg_status read_model(lg_context *ctx, const lg_config *c, lg_job *job)
 
 static lg_status read_loss(lg_context *ctx, const lg_config *c, lg_job *job)
 {
-    int loss = 0, binary = 0;
+    int loss = 0;
     if (job->task == LG_TASK_simulate) return LG_OK;
     lg_status status = choose(ctx, c, "loss", LG_TABLE(loss_names), &loss);
-    if (!status) status = choose(ctx, c, "estimator.binary", LG_TABLE(estimator_names), &binary);
-    if (!status) status = lg_config_real(ctx, c, "estimator.tau", &job->tau);
     if (status) return status;
     job->loss = (lg_loss)loss;
-    job->binary = (lg_estimator)binary;
     const unsigned allowed = job->model->losses[job->task];
     if (!(allowed & 1u << loss)) {
         lg_text list = {0};
@@ -101,10 +98,7 @@ static lg_status read_loss(lg_context *ctx, const lg_config *c, lg_job *job)
         free(list.data);
         return status;
     }
-    const char *v0;
-    if ((status = lg_config_text(ctx, c, "estimator.v0", &v0))) return status;
-    job->v0_const = v0 && strcmp(v0, "const") == 0;
-    return LG_OK;
+    return lg_problem_read_estimator(ctx, c, job);
 }
 
 static lg_status read_sizes(lg_context *ctx, const lg_config *c, lg_job *job)
@@ -272,10 +266,12 @@ static lg_status build(lg_context *ctx, const lg_config *config, lg_problem *p)
     if (!status) status = read_loss(ctx, config, &p->job);
     if (!status) status = read_params(ctx, config, p);
     if (!status) status = open_device(ctx, config, p);
+    if (!status) status = lg_problem_check_estimator(ctx, config, p);
     if (!status) status = lg_problem_load_data(ctx, config, p);
     if (!status) status = lg_resample(ctx, config, p);
     if (!status) status = read_optimizer(ctx, config, p);
     if (!status) status = lg_ensemble_apply(ctx, config, p);
+    if (!status && p->job.task != LG_TASK_simulate) status = lg_method_open(ctx, &p->job, &p->backend, &p->device);
     if (!status) status = lg_problem_read_options(ctx, config, p);
     if (!status) status = p->backend->plan(ctx, p->device, &p->job, p->job.task != LG_TASK_simulate, &p->plan);
     if (!status) status = print_effective(ctx, config, p);

@@ -136,28 +136,29 @@ static lg_status generate_steps(lg_context *ctx, const lg_config *c, uint32_t *s
     return LG_OK;
 }
 
-/* Generated runs as frames [runs][steps + 1]. */
-static lg_status generate_frames(lg_context *ctx, const lg_config *c, lg_problem *p, lg_generator *g, lg_frames *out)
+/* Generated runs as frames [runs][steps / stride + 1]: the start states and every stride-th state after them. */
+static lg_status generate_frames(lg_context *ctx, const lg_config *c, lg_problem *p, uint32_t stride, lg_generator *g,
+                                 lg_frames *out)
 {
     uint32_t steps = 0;
     lg_status status = generate_steps(ctx, c, &steps);
     if (!status) status = lg_generator_open(ctx, c, p, steps, g);
     if (status) return status;
-    const size_t bytes = lg_job_state_bytes(&g->job), runs = g->job.replicates;
-    if (runs > SIZE_MAX / bytes / ((size_t)steps + 1)) return lg_data_no_memory(ctx);
+    const size_t bytes = lg_job_state_bytes(&g->job), runs = g->job.replicates, frames = steps / stride + 1;
+    if (runs > SIZE_MAX / bytes / frames) return lg_data_no_memory(ctx);
     *out = (lg_frames){.runs = (uint32_t)runs,
-                       .frames = steps + 1,
+                       .frames = (uint32_t)frames,
                        .species = (uint32_t)g->job.model->species,
                        .height = g->job.height,
                        .width = g->job.width};
     uint8_t *one = malloc(runs * bytes);
-    out->data = malloc(runs * (steps + 1) * bytes);
+    out->data = malloc(runs * frames * bytes);
     if (!one || !out->data) status = lg_data_no_memory(ctx);
-    for (uint32_t t = 0; !status && t <= steps; t++) {
-        if (t) status = p->backend->forward(ctx, g->batch, 1, false);
+    for (size_t t = 0; !status && t < frames; t++) {
+        if (t) status = p->backend->forward(ctx, g->batch, stride, false);
         if (!status) status = p->backend->get_states(ctx, g->batch, 0, 0, (uint32_t)runs, one);
         for (size_t r = 0; !status && r < runs; r++)
-            memcpy(out->data + (r * (steps + 1) + t) * bytes, one + r * bytes, bytes);
+            memcpy(out->data + (r * frames + t) * bytes, one + r * bytes, bytes);
     }
     free(one);
     return status;
@@ -167,12 +168,11 @@ static lg_status generate_frames(lg_context *ctx, const lg_config *c, lg_problem
 
 lg_status lg_data_require(lg_context *ctx, const lg_job *job, const char *keys)
 {
-    static const char *const tasks[] = {"simulate", "transition", "trajectory", "stability"};
     return lg_fail(ctx, LG_ERR_CONFIG, "model %s, task %s has no data: set %s, or data.generate.params to make some",
-                   job->model->name, tasks[job->task], keys);
+                   job->model->name, lg_task_name(job->task), keys);
 }
 
-static lg_status load_frames(lg_context *ctx, const lg_config *c, lg_problem *p, lg_frames *frames)
+lg_status lg_data_load_frames(lg_context *ctx, const lg_config *c, lg_problem *p, uint32_t stride, lg_frames *frames)
 {
     lg_generator g = {0};
     bool generates = false;
@@ -180,7 +180,7 @@ static lg_status load_frames(lg_context *ctx, const lg_config *c, lg_problem *p,
     lg_status status = lg_generate_params(ctx, c, &p->job, g.params, &generates);
     if (status) return status;
     if (!generates) return lg_data_require(ctx, &p->job, "data.frames");
-    status = generate_frames(ctx, c, p, &g, frames);
+    status = generate_frames(ctx, c, p, stride, &g, frames);
     lg_generator_close(p, &g);
     return status;
 }
@@ -214,7 +214,7 @@ static lg_status check_si_pairs(lg_context *ctx, const lg_job *job, const uint8_
 static lg_status load_pairs(lg_context *ctx, const lg_config *c, lg_problem *p)
 {
     lg_frames frames = {0};
-    lg_status status = load_frames(ctx, c, p, &frames);
+    lg_status status = lg_data_load_frames(ctx, c, p, 1, &frames);
     if (!status) status = lg_frames_pairs(ctx, &frames, &p->start, &p->target, &p->job.pool);
     p->sample.clusters = frames.runs;
     lg_frames_clear(&frames);
@@ -229,58 +229,13 @@ bool lg_data_bootstrap(const lg_problem *p)
 
 bool lg_data_allocate_targets(lg_problem *p, uint32_t records)
 {
-    const size_t K = (size_t)records * (size_t)p->job.model->statistics;
+    const size_t K = (size_t)records * lg_job_kinds(&p->job);
     p->job.records = records;
     p->record = malloc(records * sizeof *p->record + 1);
     p->target_stat = calloc(K + 1, sizeof *p->target_stat);
     p->weight_stat = calloc(K + 1, sizeof *p->weight_stat);
     for (size_t k = 0; p->weight_stat && k < K; k++) p->weight_stat[k] = 1.0;
     return p->record && p->target_stat && p->weight_stat;
-}
-
-/* Statistics of frames at multiples of data.record_every, averaged over the runs; the runs' first frames are the start states. */
-static lg_status load_lattice_trajectory(lg_context *ctx, const lg_config *c, lg_problem *p)
-{
-    lg_frames frames = {0};
-    int64_t every = 1;
-    lg_job *job = &p->job;
-    lg_status status = load_frames(ctx, c, p, &frames);
-    if (!status) status = lg_config_int(ctx, c, "data.record_every", &every);
-    if (status) goto done;
-    /* a file holds one frame every `every` steps; generated runs hold every step */
-    const bool file = lg_config_is_set(c, "data.frames");
-    const uint32_t stride = file ? 1 : (uint32_t)every, last = (frames.frames - 1) / stride;
-    const uint32_t wanted = job->steps / (uint32_t)every,
-                   records = (!file || lg_config_is_set(c, "steps")) && wanted < last ? wanted : last;
-    if (every < 1 || records < 1) {
-        status = lg_fail(ctx, LG_ERR_DATA,
-                         "a trajectory needs at least one recorded step after the first frame: there are %u frames, "
-                         "record_every %lld, steps %u",
-                         frames.frames, (long long)every, job->steps);
-        goto done;
-    }
-    const size_t S = (size_t)job->model->statistics, bytes = lg_frames_state_bytes(&frames);
-    p->start = malloc(frames.runs * bytes);
-    if (!p->start || !lg_data_allocate_targets(p, records)) {
-        status = lg_data_no_memory(ctx);
-        goto done;
-    }
-    if (lg_data_bootstrap(p) && (status = lg_sample_open(ctx, &p->sample, frames.runs, records * S, false))) goto done;
-    job->steps = records * (uint32_t)every;
-    job->pool = frames.runs;
-    for (uint32_t r = 0; r < frames.runs; r++) memcpy(p->start + r * bytes, lg_frames_at(&frames, r, 0), bytes);
-    for (uint32_t k = 0; k < records; k++) {
-        p->record[k] = (k + 1) * (uint32_t)every;
-        for (uint32_t r = 0; r < frames.runs; r++) {
-            double value[8];
-            lg_model_statistics(job->model, lg_frames_at(&frames, r, (k + 1) * stride), lg_job_sites(job), value);
-            for (size_t s = 0; s < S; s++) p->target_stat[k * S + s] += value[s] / frames.runs;
-            if (p->sample.sum) memcpy(p->sample.sum + (r * records + k) * S, value, S * sizeof *value);
-        }
-    }
-done:
-    lg_frames_clear(&frames);
-    return status;
 }
 
 /* Reference from a file or a generated run; start from data.start, or for MK from the reference itself. */
@@ -319,8 +274,8 @@ lg_status lg_problem_load_data(lg_context *ctx, const lg_config *config, lg_prob
     job->pool = 1;
     if (job->task == LG_TASK_transition) status = load_pairs(ctx, config, p);
     else if (job->task == LG_TASK_stability) status = load_reference(ctx, config, p);
-    else if (job->task == LG_TASK_trajectory)
-        status = job->model->species ? load_lattice_trajectory(ctx, config, p) : lg_data_load_walks(ctx, config, p);
+    else if (job->task == LG_TASK_trajectory || job->task == LG_TASK_formation)
+        status = job->model->species ? lg_data_load_runs(ctx, config, p) : lg_data_load_walks(ctx, config, p);
     else if (job->model->species) status = read_state(ctx, config, "data.start", job, &p->start);
     job->start = p->start;
     job->target = p->target;

@@ -2,6 +2,7 @@
 #ifndef LG_FIT_PROBLEM_DATA_H
 #define LG_FIT_PROBLEM_DATA_H
 
+#include "data/frames.h"
 #include "fit/problem.h"
 
 /* A forward-only batch of the model at data.generate.params. */
@@ -25,6 +26,11 @@ lg_status lg_data_require(lg_context *ctx, const lg_job *job, const char *keys);
 bool lg_data_bootstrap(const lg_problem *p);
 /* Room for the records, targets and weights (1); false: out of memory. */
 bool lg_data_allocate_targets(lg_problem *p, uint32_t records);
+
+/* Frames of data.frames, or generated ones: of the latter the start states and every stride-th state. */
+lg_status lg_data_load_frames(lg_context *ctx, const lg_config *c, lg_problem *p, uint32_t stride, lg_frames *frames);
+/* Statistics of recorded lattice runs: the tasks trajectory and formation. */
+lg_status lg_data_load_runs(lg_context *ctx, const lg_config *c, lg_problem *p);
 
 /* The MSD curve of data.msd, data.tracks or data.generate. */
 lg_status lg_data_load_walks(lg_context *ctx, const lg_config *c, lg_problem *p);

@@ -1,5 +1,6 @@
 /* MK: descriptor, start states, statistics, pattern test. Malevanets and Kapral, Phys. Rev. E 55, 5657 (1997). */
 #include "model/models.h"
+#include "model/spectrum.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,13 @@ static const lg_param_info params[] = {
 static const double fit_bounds[][2] = {{0.001, 0.999}, {0.001, 0.999}, {0.0, 1.0}, {0.0, 1.0}, {0.0, 1.0}};
 
 static const char *const statistics[] = {"mean_A", "mean_B", "var_A", "var_B"};
+static const char *const formation[LG_FORMATION_STATISTICS] = {"mean_A",   "mean_B",    "log_var_A", "log_var_B",
+                                                               "log_S1_A", "log_S2_A",  "log_S3_A",  "log_S4_A",
+                                                               "log_S5_A", "log_S6_A",  "log_S7_A",  "log_S8_A",
+                                                               "log_S9_A", "log_S10_A", "log_S11_A", "log_S12_A",
+                                                               "log_S1_B", "log_S2_B",  "log_S3_B",  "log_S4_B",
+                                                               "log_S5_B", "log_S6_B",  "log_S7_B",  "log_S8_B",
+                                                               "log_S9_B", "log_S10_B", "log_S11_B", "log_S12_B"};
 
 const lg_model_desc lg_model_mk = {
     .id = LG_MODEL_MK,
@@ -28,11 +36,15 @@ const lg_model_desc lg_model_mk = {
     .has_capacity = true,
     .statistics = 4,
     .statistic = statistics,
+    .formation_statistics = LG_FORMATION_STATISTICS,
+    .formation_statistic = formation,
     .losses = {[LG_TASK_transition] = 1u << LG_LOSS_sse | 1u << LG_LOSS_mse,
                [LG_TASK_trajectory] = 1u << LG_LOSS_stat,
+               [LG_TASK_formation] = 1u << LG_LOSS_stat,
                [LG_TASK_stability] = 1u << LG_LOSS_sse | 1u << LG_LOSS_mse | 1u << LG_LOSS_log_sse},
     .default_loss = {[LG_TASK_transition] = LG_LOSS_sse,
                      [LG_TASK_trajectory] = LG_LOSS_stat,
+                     [LG_TASK_formation] = LG_LOSS_stat,
                      [LG_TASK_stability] = LG_LOSS_log_sse},
     .default_task = LG_TASK_stability,
     .default_binary = LG_ESTIMATOR_ste,

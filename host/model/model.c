@@ -30,6 +30,22 @@ int lg_model_find_param(const lg_model_desc *model, const char *name)
     return -1;
 }
 
+#define LG_TASK_ROW(name, text) #name,
+static const char *const tasks[] = {LG_TASK_LIST(LG_TASK_ROW)};
+#undef LG_TASK_ROW
+
+const char *lg_task_name(lg_task task)
+{
+    return tasks[task];
+}
+
+lg_task lg_task_find(const char *name)
+{
+    int task = 0;
+    while (task < LG_TASK_COUNT && strcmp(tasks[task], name) != 0) task++;
+    return (lg_task)task;
+}
+
 const char *lg_model_name(int model)
 {
     const lg_model_desc *m = lg_model_at(model);

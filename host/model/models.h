@@ -13,6 +13,9 @@ bool lg_mk_start_state(const char *name, int height, int width, int capacity, ui
 void lg_si_statistics(const uint8_t *state, size_t sites, double *out);
 void lg_mk_statistics(const uint8_t *state, size_t sites, double *out);
 
+/* Derivatives of the closed-form MSD(1..n) by logit p_center and logit p_resample: slopes [n][2]. */
+void lg_prw_msd_slopes(double p_center, double p_resample, int64_t n, double *slopes);
+
 /* False, with a sentence, where a reaction probability can exceed 1. */
 bool lg_mk_check_params(const double *p, double gamma, int capacity, char *text, size_t size);
 

@@ -41,3 +41,21 @@ void lg_prw_msd(double p_center, double p_resample, int64_t n, double *msd)
         sum += power;
     }
 }
+
+/* With dp/dlogit = p (1 - p): dMSD/dlogit p_center = -p_center MSD, as MSD is proportional to 1 - p_center; and
+ * dMSD/dlogit p_resample = -p_resample (1 - p_resample) 4 s sum_{k=1}^{n-1} (n - k) k r^(k-1). */
+void lg_prw_msd_slopes(double p_center, double p_resample, int64_t n, double *slopes)
+{
+    const double s = 1.0 - p_center, r = 1.0 - p_resample;
+    double value = 0.0, by_r = 0.0, power = 1.0, sum = 0.0,
+           sum_by_r = 0.0; /* power = r^i before it is used as r^(k-1) */
+    for (int64_t i = 0; i < n; i++) {
+        value += 2.0 * s * (1.0 + 2.0 * sum);
+        by_r += 4.0 * s * sum_by_r;
+        slopes[2 * i] = -p_center * value;
+        slopes[2 * i + 1] = -p_resample * r * by_r;
+        sum_by_r += (double)(i + 1) * power;
+        power *= r;
+        sum += power;
+    }
+}

@@ -6,6 +6,13 @@
 
 /* ---- from named arrays to the reference's inputs ----------------------------------------------------------------- */
 
+static lg_ref_more more_of(const lg_noise *noise, const char *name)
+{
+    const lg_array *array = lg_noise_find(noise, name);
+    const size_t count = array ? array->shape[0] : 0;
+    return (lg_ref_more){count ? array->data : NULL, count, count ? lg_array_size(array) / count : 0};
+}
+
 static double temperature(const lg_noise *noise, double tau)
 {
     const double *own = lg_noise_reals(noise, "tau"), *consts = lg_noise_reals(noise, "consts");
@@ -25,7 +32,8 @@ void lg_noise_bind_si(const lg_noise *noise, lg_estimator binary, double tau, lg
                       .binary = binary,
                       .X = lg_noise_reals(noise, "X"),
                       .u = lg_noise_reals(noise, "u"),
-                      .gumbel = lg_noise_reals(noise, "gumbel")};
+                      .gumbel = lg_noise_reals(noise, "gumbel"),
+                      .more = more_of(noise, "gumbel_more")};
 }
 
 void lg_noise_bind_prw(const lg_noise *noise, lg_estimator estimator, bool v0_const, double tau, lg_ref_prw *in)
@@ -40,7 +48,10 @@ void lg_noise_bind_prw(const lg_noise *noise, lg_estimator estimator, bool v0_co
                        .v0 = lg_noise_reals(noise, "v0"),
                        .gumbel_keep = lg_noise_reals(noise, "gumbel_keep"),
                        .gumbel_vel = lg_noise_reals(noise, "gumbel_vel"),
-                       .gumbel_v0 = v0_const ? NULL : lg_noise_reals(noise, "gumbel_v0")};
+                       .gumbel_v0 = v0_const ? NULL : lg_noise_reals(noise, "gumbel_v0"),
+                       .more_keep = more_of(noise, "gumbel_keep_more"),
+                       .more_vel = more_of(noise, "gumbel_vel_more"),
+                       .more_v0 = more_of(noise, "gumbel_v0_more")};
 }
 
 void lg_noise_bind_mk(const lg_noise *noise, lg_estimator binary, double tau, lg_ref_mk *in)
@@ -60,7 +71,9 @@ void lg_noise_bind_mk(const lg_noise *noise, lg_estimator binary, double tau, lg
                       .gumbel = lg_noise_reals(noise, "gumbel"),
                       .channel = lg_noise_ints(noise, "channel"),
                       .thresholds = lg_noise_reals(noise, "thresholds"),
-                      .gumbel_reaction = lg_noise_reals(noise, "gumbel_reaction")};
+                      .gumbel_reaction = lg_noise_reals(noise, "gumbel_reaction"),
+                      .more = more_of(noise, "gumbel_more"),
+                      .more_reaction = more_of(noise, "gumbel_reaction_more")};
     memcpy(in->params, lg_noise_reals(noise, "params"), sizeof in->params);
 }
 
@@ -91,7 +104,7 @@ static lg_status check_needs(lg_context *ctx, const lg_noise *noise, const char 
     lg_status status;
     if (loss == LG_LOSS_stat) status = need(ctx, noise, where, "record", "loss stat");
     else status = need(ctx, noise, where, si ? "Yobs" : "Xref", "a loss against a reference state");
-    if (!status && binary == LG_ESTIMATOR_gs && loss != LG_LOSS_nll)
+    if (!status && binary != LG_ESTIMATOR_ste && loss != LG_LOSS_nll)
         status = need(ctx, noise, where, si ? "gumbel" : "gumbel_reaction", "estimator gs");
     if (!status && steps != 1 && (loss == LG_LOSS_count || loss == LG_LOSS_nll))
         status = lg_fail(ctx, LG_ERR_UNSUPPORTED, "%s: losses count and nll are of one step, the folder has %zu", where,

@@ -15,7 +15,7 @@
 #include "backend/backend.h"
 #include "backend/reference/reference.h"
 
-enum { LG_NOISE_ARRAYS = 16 };
+enum { LG_NOISE_ARRAYS = 24 };
 
 typedef struct lg_noise_array {
     const char *name; /* without .npy */
@@ -38,6 +38,9 @@ lg_status lg_noise_read(lg_context *ctx, lg_model_id model, const char *director
 lg_status lg_noise_generate(lg_context *ctx, const lg_job *job, uint64_t iteration, const double *params,
                             lg_noise *out);
 void lg_noise_clear(lg_noise *noise);
+
+/* With estimator gr, arrays of Gumbel noise X have further draws in X_more [draws - 1, ...]: for the reference alone, such noise
+ * is not written to folders. */
 
 /* NULL where there is no such array. */
 const lg_array *lg_noise_find(const lg_noise *noise, const char *name);

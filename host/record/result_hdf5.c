@@ -247,9 +247,10 @@ static void put_fits(writer *w, const lg_result *r)
 static void put_statistics(writer *w, const lg_result *r)
 {
     if (r->statistics == 0) return;
-    const hsize_t kinds = (hsize_t)r->model->statistics, shape[2] = {(hsize_t)r->statistics / kinds, kinds};
+    const lg_task task = lg_task_find(r->task);
+    const hsize_t kinds = (hsize_t)lg_task_statistics(r->model, task), shape[2] = {(hsize_t)r->statistics / kinds, kinds};
     const hsize_t whole[3] = {(hsize_t)r->fits, shape[0], kinds};
-    put_set(w, "/statistics/names", w->text, w->text, 1, &kinds, r->model->statistic);
+    put_set(w, "/statistics/names", w->text, w->text, 1, &kinds, lg_task_statistic_names(r->model, task));
     if (r->target) put_reals(w, "/statistics/target", 2, shape, r->target);
     if (r->weight) put_reals(w, "/statistics/weight", 2, shape, r->weight);
     if (r->last_statistics) put_reals(w, "/statistics/fitted", 3, whole, r->last_statistics);

@@ -15,8 +15,8 @@ void lg_result_describe(const lg_result *result, lg_result_info *info)
         .seed = result->seed,
         .fitted = result->fitted,
         .statistics = result->statistics,
-        .statistic_count = result->model->statistics,
-        .statistic_names = result->model->statistic,
+        .statistic_count = lg_task_statistics(result->model, lg_task_find(result->task)),
+        .statistic_names = lg_task_statistic_names(result->model, lg_task_find(result->task)),
     };
 }
 

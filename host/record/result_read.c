@@ -293,7 +293,8 @@ static double *get_optional(reader *r, const char *path, int rank, const hsize_t
 static void get_statistics(reader *r, lg_result *result)
 {
     if (r->status != LG_OK || H5Lexists(r->file, "/statistics", H5P_DEFAULT) <= 0) return;
-    hsize_t shape[3] = {(hsize_t)result->fits, 0, (hsize_t)result->model->statistics}, found[2] = {0, 0};
+    const hsize_t kinds = (hsize_t)lg_task_statistics(result->model, lg_task_find(result->task));
+    hsize_t shape[3] = {(hsize_t)result->fits, 0, kinds}, found[2] = {0, 0};
     hid_t set = H5Dopen2(r->file, "/statistics/target", H5P_DEFAULT);
     hid_t space = set >= 0 ? H5Dget_space(set) : -1;
     bool good = space >= 0 && H5Sget_simple_extent_ndims(space) == 2 &&

@@ -1,7 +1,9 @@
-/* Gradient estimators of discrete draws (Schering 2024; Jang, Gu, Poole 2017 for gs).
+/* Gradient estimators of discrete draws (Schering 2024; Jang, Gu, Poole 2017 for gs; Paulus, Maddison, Krause 2021 for gr).
  *
  * ste: y = H(p - u), backward dy/dp := 1.
  * gs:  y = onehot(argmax_k(log p_k + g_k)), backward through s = softmax((log p + g) / tau).
+ * gr:  y as gs; backward through the mean over K draws of g given y. Whatever else the gradient is made of depends on g
+ *      through y alone, so gr has the expectation of gs and a smaller variance (Rao-Blackwell).
  *
  * For gs the class is drawn first, from one word against integer thresholds; the Gumbel noise is then drawn given the
  * class. With classes of probability p_j (sum 1), winner k and standard exponentials e_j = -log u_j,
@@ -18,13 +20,35 @@
 /* X(name, text) */
 #define LG_ESTIMATOR_LIST(X)                                       \
     X(ste, "threshold with identity straight-through: dy/dp := 1") \
-    X(gs, "Gumbel-softmax straight-through with temperature tau")
+    X(gs, "Gumbel-softmax straight-through with temperature tau")  \
+    X(gr, "Gumbel-Rao: gs averaged over K draws of the noise given the outcome")
 
 typedef enum lg_estimator {
 #define LG_ESTIMATOR_ENUM(name, text) LG_ESTIMATOR_##name,
     LG_ESTIMATOR_LIST(LG_ESTIMATOR_ENUM)
 #undef LG_ESTIMATOR_ENUM
 } lg_estimator;
+
+/* What a gradient is made from. X(name, text) */
+#define LG_GRADIENT_LIST(X)                                                                                   \
+    X(pathwise, "through the draws, whose derivatives are replaced: estimator.binary, estimator.categorical") \
+    X(score, "likelihood ratio, with a leave-one-out baseline over the replicates: score.h")                  \
+    X(fd, "central finite differences with common random numbers")                                            \
+    X(exact, "closed form, without noise: SI loss nll, PRW")
+
+typedef enum lg_gradient_method {
+#define LG_GRADIENT_ENUM(name, text) LG_GRADIENT_##name,
+    LG_GRADIENT_LIST(LG_GRADIENT_ENUM)
+#undef LG_GRADIENT_ENUM
+} lg_gradient_method;
+
+enum { LG_MAX_REDRAWS = 64 };
+
+/* Draws of the Gumbel noise that an estimator averages over: none, one, or K. */
+LG_RULE uint32_t lg_estimator_draws(lg_estimator estimator, uint32_t K)
+{
+    return estimator == LG_ESTIMATOR_ste ? 0u : (estimator == LG_ESTIMATOR_gr ? K : 1u);
+}
 
 /* Standard exponential from a word; in (6e-8, 16.7), never 0 and never infinite. */
 LG_RULE float lg_exponential(uint32_t word)

@@ -9,6 +9,7 @@
 #include "rules/philox.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 /* X(name, text) */
 #define LG_LOSS_LIST(X)                                                                         \

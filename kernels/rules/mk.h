@@ -39,6 +39,7 @@ typedef struct lg_mk_fit {
     uint32_t direction[2][LG_MK_DIRECTIONS]; /* cumulative 31-bit thresholds, species A and B */
     float probability[2][LG_MK_DIRECTIONS];
     float inv_tau;
+    uint32_t reaction_draws, direction_draws; /* of the Gumbel noise: estimator.h */
 } lg_mk_fit;
 
 /* Probability of direction q at diffusion coefficient D: stay 1 - D, sides D f sqrt2 / 4, corners D f / 4, f = sqrt2 - 1. */
@@ -102,6 +103,7 @@ LG_RULE void lg_mk_prepare(const double *params, double gamma, int capacity, dou
         fit->direction[s][LG_MK_DIRECTIONS - 1] = 0x80000000u;
     }
     fit->inv_tau = (float)(1.0 / tau);
+    fit->reaction_draws = fit->direction_draws = 1;
 }
 
 /* ---- diffusion ------------------------------------------------------------------------------------------------ */
@@ -172,6 +174,30 @@ LG_RULE void lg_mk_direction_weights(const lg_mk_fit *fit, int species, const lg
     for (int q = 0; q < LG_MK_DIRECTIONS; q++) w[q] = scale * (q == LG_MK_STAY ? others : -w[q]);
 }
 
+/* The draw and its weights, averaged over the fit's number of draws of the noise. Returns the direction. */
+LG_RULE int lg_mk_direction_mean(const lg_mk_fit *fit, lg_key key, uint32_t f, uint32_t replicate, uint32_t step,
+                                 int species, float *w)
+{
+    const lg_mk_direction_draw d = lg_mk_draw_direction_soft(fit, key, f, replicate, step, species);
+    lg_mk_direction_weights(fit, species, &d, w);
+    if (fit->direction_draws < 2) return d.q;
+    for (uint32_t k = 1; k < fit->direction_draws; k++) {
+        float more[LG_MK_DIRECTIONS];
+        lg_mk_direction_draw again = lg_mk_draw_direction_soft(fit, lg_redraw_key(key, k), f, replicate, step, species);
+        again.q = d.q;
+        lg_mk_direction_weights(fit, species, &again, more);
+        for (int q = 0; q < LG_MK_DIRECTIONS; q++) w[q] += more[q];
+    }
+    for (int q = 0; q < LG_MK_DIRECTIONS; q++) w[q] /= (float)fit->direction_draws;
+    return d.q;
+}
+
+/* Score d log P / dD of a species' direction: -1 / (1 - D) for staying, 1 / D for each of the others. */
+LG_RULE double lg_mk_direction_score(double D, int q)
+{
+    return q == LG_MK_STAY ? (D < 1.0 ? -1.0 / (1.0 - D) : 0.0) : (D > 0.0 ? 1.0 / D : 0.0);
+}
+
 /* ---- reaction --------------------------------------------------------------------------------------------------
  *   0  n+1  g k1 n(n-1)(N-n)/C     2  n+1  g k2 (N-n) m/N     4  m+1  g k3 (N-n)(N-m)/N        g = gamma
  *   1  n-1  g k1 n(N-n)(N-1-n)/C   3  n-1  g k2 n (N-m)/N     5  m-1  g k3 n m/N               C = (N-1)(N-2)      */
@@ -208,6 +234,15 @@ LG_RULE uint32_t lg_mk_fires(const lg_mk_fit *fit, uint32_t channel, uint32_t u3
 LG_RULE int lg_mk_sign(uint32_t channel)
 {
     return 1 - 2 * (int)(channel & 1u);
+}
+
+/* Score d log P / dk of a reaction of probability p = rate I = k unit I: 1 / k where it fired, -unit I / (1 - p) where it did
+ * not. Where p is 1 or more the event is certain and its score 0. `fired` events have k > 0. */
+LG_RULE float lg_mk_reaction_score(float unit, float rate, float count, int fired)
+{
+    const float p = rate * count;
+    if (!(p < 1.0f)) return 0.0f;
+    return fired ? unit / rate : -(unit * count) / (1.0f - p);
 }
 
 /* I, dI/dn and dI/dm as floats (all integers below 2^24 for N <= 255: exact). */

@@ -26,7 +26,8 @@ typedef struct lg_prw_fit {
     float p_resample, p_center;
     float p_keep, p_side;
     float inv_tau;
-    uint32_t ste; /* all ones: keep/resample uses ste, dk1/dp_resample := 1 */
+    uint32_t ste;                        /* all ones: keep/resample uses ste, dk1/dp_resample := 1 */
+    uint32_t keep_draws, velocity_draws; /* of the Gumbel noise: estimator.h */
 } lg_prw_fit;
 
 LG_RULE void lg_prw_prepare(double p_center, double p_resample, lg_estimator binary, double tau, lg_prw_fit *fit)
@@ -41,6 +42,19 @@ LG_RULE void lg_prw_prepare(double p_center, double p_resample, lg_estimator bin
     fit->p_side = (float)side;
     fit->inv_tau = (float)(1.0 / tau);
     fit->ste = binary == LG_ESTIMATOR_ste ? 0xffffffffu : 0u;
+    fit->keep_draws = fit->velocity_draws = 1;
+}
+
+/* Scores: d log P / dlogit of a draw. keep/resample: k1 - p_resample. A velocity that was drawn: [w = 0] - p_center, as
+ * d log p_center = 1 - p_center and d log((1 - p_center) / 2) = -p_center. A velocity that was not taken has no score: the
+ * law of the walk does not contain it. */
+LG_RULE float lg_prw_keep_score(const lg_prw_fit *fit, int32_t resampled)
+{
+    return (float)resampled - fit->p_resample;
+}
+LG_RULE float lg_prw_velocity_score(const lg_prw_fit *fit, int32_t v)
+{
+    return (float)(v == 0) - fit->p_center;
 }
 
 LG_RULE int32_t lg_prw_resamples(const lg_prw_fit *fit, uint32_t word)

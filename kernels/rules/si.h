@@ -22,6 +22,7 @@ typedef struct lg_si_fit {
     float dp_dn[LG_SI_NEIGHBOURS + 1];                      /* -(1 - beta)^N log(1 - beta); 0 at beta = 1 */
     double log_q;                                           /* log(1 - beta), for the exact likelihood */
     float inv_tau;
+    uint32_t draws; /* of the Gumbel noise: estimator.h */
 } lg_si_fit;
 
 LG_RULE void lg_si_prepare(double beta, double log_q, double tau, lg_si_fit *fit)
@@ -39,6 +40,18 @@ LG_RULE void lg_si_prepare(double beta, double log_q, double tau, lg_si_fit *fit
     }
     fit->log_q = log_q; /* the caller's log(1 - beta): gcc and nvcc need not agree on log */
     fit->inv_tau = (float)(1.0 / tau);
+    fit->draws = 1;
+}
+
+/* Score d log P(X'|X)/dbeta of an unaware site with N > 0 aware neighbours: dp/p where it turned aware, else -dp/(1 - p),
+ * dp = N (1 - beta)^(N-1). An outcome of probability 0 does not come up and gets 0. */
+LG_RULE double lg_si_score(double beta, int N, int fired)
+{
+    const double q = 1.0 - beta;
+    double lower = 1.0; /* q^(N-1) */
+    for (int n = 1; n < N; n++) lower *= q;
+    const double p = fired ? 1.0 - lower * q : lower * q;
+    return p > 0.0 ? (fired ? N * lower / p : -N / q) : 0.0;
 }
 
 LG_RULE uint32_t lg_si_block(uint32_t i, uint32_t j, uint32_t W)

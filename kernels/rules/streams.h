@@ -24,6 +24,7 @@ enum lg_stream {
     LG_STREAM_PRW_GUMBEL = 9,   /* their Gumbel noise */
     LG_STREAM_PRW_START = 10,   /* initial velocity: class and Gumbel noise of one axis */
     LG_STREAM_BOOTSTRAP = 11,   /* resampled data: block = draw / 4, replicate 0 picks clusters, 1 normal errors */
+    LG_STREAM_REDRAW = 12,      /* derives the keys of further conditional draws of Gumbel noise (estimator gr) */
     LG_STREAM_COUNT
 };
 
@@ -41,6 +42,16 @@ LG_RULE lg_key lg_iteration_key(uint64_t seed, uint64_t iteration)
                                  (uint32_t)LG_STREAM_ITERATION << 24, lg_seed_key(seed));
     lg_key key = {{b.w[0], b.w[1]}};
     return key;
+}
+
+/* Estimator gr draws the Gumbel noise of a step k = 0, 1, ... times: draw 0 with the iteration's key, draw k > 0 from the
+ * same streams and counters with a key of its own. */
+LG_RULE lg_key lg_redraw_key(lg_key key, uint32_t k)
+{
+    if (k == 0) return key;
+    const lg_block b = lg_philox(k, 0, 0, (uint32_t)LG_STREAM_REDRAW << 24, key);
+    lg_key other = {{b.w[0], b.w[1]}};
+    return other;
 }
 
 LG_RULE lg_block lg_draw(lg_key key, uint32_t stream, uint32_t fit, uint32_t replicate, uint32_t step, uint32_t block)

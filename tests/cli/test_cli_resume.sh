@@ -54,24 +54,40 @@ begin() {
     done
 }
 
-# killed at four moments, three times in a row each
-for pause in 0.02 0.11 0.23 0.05; do
-    for _ in 1 2 3; do
-        begin --resume
-        sleep $pause
+# interrupt SIGNAL ARGUMENTS...: begins a fit and sends it the signal; on a busy machine it may have ended before, then again.
+interrupt() {
+    signal=$1
+    shift
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        # shellcheck disable=SC2086
+        rm -f $outputs $checkpoints
+        begin "$@"
+        kill -"$signal" $pid 2>/dev/null
+        wait $pid
+        status=$?
+        [ $status -eq 0 ] || return
+    done
+}
+
+# killed eight times in a row, at moments of all kinds: before the first checkpoint, while one is written, near the end
+random=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+for chain in 1 2 3; do
+    pauses=$(awk -v seed="$random" -v chain=$chain \
+        'BEGIN { srand(seed + chain); for (i = 0; i < 8; i++) printf "%.3f ", (0.02 + 0.1 * chain) * rand() ^ 2 }')
+    for pause in $pauses; do
+        "$LATGRAD" fit walk.yaml --quiet --resume --force >out 2>err &
+        pid=$!
+        sleep "$pause"
         kill -KILL $pid 2>/dev/null
         wait $pid 2>/dev/null
     done
     run 0 fit walk.yaml --resume --force --threads 2
-    check_finished "killed after $pause s"
+    check_finished "killed after $pauses s"
 done
 
 # signals: exit status 75, no outputs, and the words that go on
 for signal in TERM USR1 INT; do
-    begin --set 'run.time_limit=1-00:00:00'
-    kill -$signal $pid
-    wait $pid
-    status=$?
+    interrupt $signal --set 'run.time_limit=1-00:00:00'
     [ $status -eq 75 ] || fail "exit status $status after SIG$signal, expected 75: $(cat err)"
     says err "latgrad fit --resume walk.yaml --quiet --set run.time_limit=1-00:00:00"
     [ ! -e walk.csv ] || fail "SIG$signal left a trace of a fit that is not done"
@@ -106,9 +122,7 @@ run 0 fit walk.yaml --set checkpoint.keep=true
 rm -f walk.csv walk.h5 walk.h5.ckpt walk.h5.ckpt.1
 
 # a damaged checkpoint: the one before it; both damaged, or another configuration: refused, and nothing is touched
-begin
-kill -USR1 $pid
-wait $pid
+interrupt USR1
 cp walk.h5.ckpt good
 printf 'x' | dd of=walk.h5.ckpt bs=1 seek=300 conv=notrunc 2>/dev/null
 run 0 fit walk.yaml --resume

@@ -23,7 +23,7 @@ for command in simulate fit grad reproduce bench plot info; do
     says out "latgrad 0."
     fails_with 2 "--quiet" "$command" --quitt
 done
-run 0 fit --help
+run 0 help config
 says out "optimizer.lr"
 says out "params.NAME.start"
 

@@ -44,3 +44,49 @@ until_true() {
         sleep 0.1
     done
 }
+
+# Skips a test where several processes cannot be started.
+needs_mpi() {
+    if ! "$LATGRAD" info | grep '^build' | grep -q MPI; then
+        echo "this build has no MPI"
+        exit 77
+    fi
+    if ! mpirun --version 2>/dev/null | grep -q 'Open MPI'; then
+        echo "there is no mpirun of Open MPI"
+        exit 77
+    fi
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    export ASAN_OPTIONS="${ASAN_OPTIONS-}:detect_leaks=0" # Open MPI keeps memory at its end
+}
+
+# ranks NUMBER STATUS ARGUMENTS...: runs them to their end.
+ranks() {
+    number=$1
+    expected=$2
+    shift 2
+    mpirun --oversubscribe -np "$number" "$LATGRAD" "$@" >out 2>err
+    status=$?
+    [ "$status" -eq "$expected" ] ||
+        fail "$number ranks, latgrad $*: exit status $status, expected $expected: $(head -c 1500 err)"
+}
+
+# interrupt SIGNAL NUMBER CHECKPOINT OUTPUT ARGUMENTS...: begins a fit, and signals one rank once there is a checkpoint. On a busy
+# machine the fit may have ended before that: then again. Leaves the exit status of the launcher in $status.
+interrupt() {
+    signal=$1
+    number=$2
+    awaited=$3
+    output=$4
+    shift 4
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        mpirun --oversubscribe -np "$number" "$LATGRAD" "$@" >out 2>err &
+        launcher=$!
+        until_true 120 eval "test -f $awaited || test -f $output" || fail "no checkpoint is written: $(head -c 1500 err)"
+        rank=$(pgrep -P "$launcher" | tail -n 1)
+        [ -z "$rank" ] || kill -"$signal" "$rank" 2>/dev/null
+        wait "$launcher"
+        status=$?
+        [ "$status" -eq 0 ] || return
+        rm -f "$output"
+    done
+}

@@ -97,10 +97,10 @@ CONF
         --pid-file="$slurm/munged.pid" --log-file="$slurm/munged.log" --seed-file="$slurm/munged.seed" \
         >>"$slurm/munged.out.log" 2>&1 &
     munged_pid=$!
-    until_true 10 test -S "$slurm/munge.socket" || slurm_give_up "munged does not start"
+    until_true 60 test -S "$slurm/munge.socket" || slurm_give_up "munged does not start"
     slurmctld -D >>"$slurm/slurmctld.out.log" 2>&1 &
     slurmctld_pid=$!
     slurmd -D -N "$node" >>"$slurm/slurmd.out.log" 2>&1 &
     slurmd_pid=$!
-    until_true 30 node_is_idle || slurm_give_up "the node does not come up"
+    until_true 120 node_is_idle || slurm_give_up "the node does not come up"
 }

@@ -3,27 +3,7 @@
 . "$(dirname "$0")/../cli/common.sh"
 . "$source_dir/tests/cluster/cluster.sh"
 
-if ! "$LATGRAD" info | grep '^build' | grep -q MPI; then
-    echo "this build has no MPI"
-    exit 77
-fi
-if ! mpirun --version 2>/dev/null | grep -q 'Open MPI'; then
-    echo "there is no mpirun of Open MPI"
-    exit 77
-fi
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export ASAN_OPTIONS="${ASAN_OPTIONS-}:detect_leaks=0" # Open MPI keeps memory at its end
-
-# ranks NUMBER STATUS ARGUMENTS...
-ranks() {
-    number=$1
-    expected=$2
-    shift 2
-    mpirun --oversubscribe -np "$number" "$LATGRAD" "$@" >out 2>err
-    status=$?
-    [ "$status" -eq "$expected" ] ||
-        fail "$number ranks, latgrad $*: exit status $status, expected $expected: $(head -c 1500 err)"
-}
+needs_mpi
 
 # ---- 1, 2, 3 and 4 ranks, more ranks than fits
 write_config many.yaml 200 7
@@ -56,13 +36,8 @@ same_results ensemble.h5 spread.h5
 write_config long.yaml 20000 5
 echo "threads: 1" >>long.yaml
 run 0 fit long.yaml --out whole.h5
-mpirun --oversubscribe -np 2 "$LATGRAD" fit long.yaml --out stopped.h5 --set checkpoint.every=200 >out 2>err &
-launcher=$!
-until_true 60 test -f stopped.h5.ckpt.fits2-4 || fail "no checkpoint is written"
-until_true 60 test -f stopped.h5.ckpt.fits0-1 || fail "no checkpoint is written"
-kill -USR1 "$(pgrep -P "$launcher" | tail -n 1)"
-wait "$launcher"
-status=$?
+both="stopped.h5.ckpt.fits2-4 -a -f stopped.h5.ckpt.fits0-1"
+interrupt USR1 2 "$both" stopped.h5 fit long.yaml --out stopped.h5 --set checkpoint.every=200
 [ "$status" -eq 75 ] || fail "stopped ranks end with status $status: $(head -c 1500 err)"
 says err "--resume"
 [ ! -e stopped.h5 ] || fail "a stopped fit wrote a result"
@@ -73,22 +48,23 @@ says err "going on from the checkpoint"
 same_results whole.h5 stopped.h5
 
 # ---- a rank that dies ends the job; its checkpoints are continued by one process
-mpirun --oversubscribe -np 2 "$LATGRAD" fit long.yaml --out dead.h5 --set checkpoint.every=200 >out 2>err &
-launcher=$!
-until_true 60 test -f dead.h5.ckpt.fits2-4.1 || fail "no checkpoint is written"
-until_true 60 test -f dead.h5.ckpt.fits0-1 || fail "no checkpoint is written"
-kill -KILL "$(pgrep -P "$launcher" | tail -n 1)"
-wait "$launcher" && fail "a dead rank goes unnoticed"
+both="dead.h5.ckpt.fits2-4.1 -a -f dead.h5.ckpt.fits0-1"
+interrupt KILL 2 "$both" dead.h5 fit long.yaml --out dead.h5 --set checkpoint.every=200
+[ "$status" -ne 0 ] || fail "a dead rank goes unnoticed"
 says err "rank"
 run 0 fit long.yaml --out dead.h5 --resume
 same_results whole.h5 dead.h5
 
 # ---- one process, then four
-"$LATGRAD" fit long.yaml --out alone.h5 --set checkpoint.every=200 >out 2>err &
-alone=$!
-until_true 60 test -f alone.h5.ckpt || fail "no checkpoint is written"
-kill -USR1 "$alone"
-wait "$alone"
+for _ in 1 2 3 4 5; do # until the signal comes before the end
+    rm -f alone.h5
+    "$LATGRAD" fit long.yaml --out alone.h5 --set checkpoint.every=200 >out 2>err &
+    alone=$!
+    until_true 60 eval "test -f alone.h5.ckpt || test -f alone.h5" || fail "no checkpoint is written"
+    kill -USR1 "$alone" 2>/dev/null
+    wait "$alone"
+    [ -f alone.h5 ] || break
+done
 ranks 4 0 fit long.yaml --out alone.h5 --resume
 same_results whole.h5 alone.h5
 for trouble in *.ckpt*; do

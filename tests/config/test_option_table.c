@@ -4,7 +4,7 @@
 #include "config/options.h"
 
 static const char *const models[] = {"si", "prw", "mk", ""};
-static const char *const tasks[] = {"simulate", "transition", "trajectory", "stability", ""};
+static const char *const tasks[] = {"simulate", "transition", "trajectory", "formation", "stability", ""};
 
 Test(option_table, rows)
 {
@@ -40,7 +40,7 @@ Test(option_table, defaults_pass_their_own_checks_and_are_canonical)
     for (int i = 0; i < lg_option_count(); i++) {
         const lg_option_row *row = lg_option_row_at(i);
         for (int m = 0; m < 4; m++) {
-            for (int t = 0; t < 5; t++) {
+            for (int t = 0; t <= LG_TASK_COUNT; t++) {
                 const char *value = lg_option_default(row, models[m], tasks[t]);
                 if (!value || *value == '=') {
                     cr_assert(!value || lg_option_find(value + 1));
@@ -57,7 +57,7 @@ Test(option_table, defaults_pass_their_own_checks_and_are_canonical)
 
 Test(option_table, models_and_tasks_agree_with_the_descriptors)
 {
-    char range[64] = "";
+    char range[96] = "";
     for (int m = 0; m < lg_model_count(); m++) {
         const lg_model_desc *model = lg_model_at(m);
         snprintf(range + strlen(range), sizeof range - strlen(range), "%s%s", m ? "|" : "", model->name);

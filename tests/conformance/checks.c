@@ -7,7 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GUARD = 64, GUARD_BYTE = 0xa7, ITERATION = 3, FIT_ITERATIONS = 19, IMPOSED = 8 };
+enum {
+    GUARD = 64,
+    GUARD_BYTE = 0xa7,
+    ITERATION = 3,
+    FIT_ITERATIONS = 19,
+    IMPOSED = 8,
+    IMPOSED_SMALL = 200,
+    SMALL = 6000
+};
 static const double tolerance = 1e-5; /* of the sum of absolute contributions */
 
 /* What one evaluation gives; arrays end in guard bytes that nobody may touch. */
@@ -206,15 +214,25 @@ static void close_to_oracle(tester *t, const lg_job *job, const outcome *o, cons
     close_numbers(t, o->statistics, truth->statistics, job->fits * lg_job_statistics(job), 1e-10, text);
 }
 
-/* Gradients along an imposed sequence of parameters. */
+/* Points of the imposed sequence: as many as an experiment takes where an evaluation is a few thousand site steps. */
+static uint32_t sequence_length(const lg_job *job)
+{
+    const size_t sites = job->model->species ? lg_job_sites(job) : 1;
+    return sites * job->fits * job->replicates * job->steps <= SMALL ? IMPOSED_SMALL : IMPOSED;
+}
+
+/* Gradients along an imposed sequence of parameters, a line from the start through the parameter space. */
 static void check_sequence(tester *t, lg_dbatch *batch, lg_case_job *cj)
 {
     const lg_job *job = &cj->job;
     const size_t P = job->fits * (size_t)job->model->params;
     double *params = malloc(P * sizeof *params);
     outcome o = make_outcome(job);
-    for (uint32_t k = 0; params && k < IMPOSED; k++) {
-        for (size_t i = 0; i < P; i++) params[i] = job->params[i] * (1.0 - 0.03 * k) + 0.02 * k * (double)(i % 3);
+    const uint32_t points = sequence_length(job);
+    for (uint32_t k = 0; params && k < points; k++) {
+        const double along = (double)k / (points - 1);
+        for (size_t i = 0; i < P; i++)
+            params[i] = job->params[i] * (1.0 - 0.21 * along) + 0.14 * along * (double)(i % 3);
         for (size_t i = 0; i < P; i++) params[i] = params[i] > 1.0 ? 1.0 : params[i];
         lg_oracle truth = {0};
         if (!good(t, t->backend->set_params(&t->ctx, batch, params), "set_params") ||

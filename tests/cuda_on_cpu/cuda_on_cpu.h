@@ -1,10 +1,12 @@
-/* CUDA on the CPU, for tests: lets a C++17 compiler build the .cu files unchanged and run their kernels, one block
- * after the other, each thread of a block on a stack of its own (a fiber). Only what the kernels use is here.
+/* CUDA on the CPU, for tests: lets a C++17 compiler build the .cu files unchanged and run their kernels, one block (or
+ * cluster of blocks) after the other, each thread on a stack of its own (a fiber). Only what the kernels use is here.
  *
  * What it checks while it runs:
  *   - the threads of a block run in the order chosen by lg_emu_set_order() between barriers, and so do the blocks: a
  *     result that depends on the order betrays a missing barrier or a race between blocks;
- *   - every thread of a block reaches the same barrier; no thread has left before;
+ *   - every thread of a block reaches the same barrier; no thread has left before. The same for the blocks of a cluster,
+ *     each of which runs as far as the cluster's barriers allow; shared memory of a block that has not started or has
+ *     left is garbage to the others;
  *   - limits of a launch: threads, grid, shared memory (above 48 KB only after cudaFuncSetAttribute);
  *   - copies and fills stay inside one allocation; allocations end in sentinels (and in the address sanitizer's red
  *     zones where it is on); shared and device memory start out as garbage, as on a device.
@@ -58,6 +60,10 @@ void lg_emu_syncwarp(unsigned mask, const char *file, int line);
 uint64_t lg_emu_exchange(unsigned mask, uint64_t value, unsigned source, const char *file, int line);
 unsigned lg_emu_ballot(unsigned mask, int predicate, const char *file, int line);
 unsigned lg_emu_lane();
+/* Clusters: the same address in the shared memory of block `rank`, the block's own rank, the cluster's barrier. */
+unsigned char *lg_emu_map_shared(unsigned char *memory, unsigned rank);
+unsigned lg_emu_cluster_rank();
+void lg_emu_synccluster(const char *file, int line);
 
 #define __syncthreads() lg_emu_syncthreads(__FILE__, __LINE__)
 #define __syncwarp() lg_emu_syncwarp(0xffffffffu, __FILE__, __LINE__)
@@ -160,17 +166,18 @@ struct lg_emu_kernel {
     const char *name;
     const void *address;
     dim3 grid, block;
+    unsigned cluster; /* blocks a cluster */
     size_t shared;
     std::function<void()> run;
 };
 void lg_emu_submit(const lg_emu_kernel &kernel, cudaStream_t stream);
 
 template <class... P, class... A>
-void lg_emu_launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
-                   A &&...arguments)
+void lg_emu_launch(const char *name, void (*kernel)(P...), unsigned cluster, dim3 grid, dim3 block, size_t shared,
+                   cudaStream_t stream, A &&...arguments)
 {
     std::tuple<typename std::decay<P>::type...> bound(std::forward<A>(arguments)...);
-    lg_emu_kernel k = {name,   reinterpret_cast<const void *>(kernel),          grid, block,
+    lg_emu_kernel k = {name,   reinterpret_cast<const void *>(kernel),          grid, block, cluster,
                        shared, [kernel, bound]() { std::apply(kernel, bound); }};
     lg_emu_submit(k, stream);
 }
@@ -182,6 +189,8 @@ enum lg_emu_order { LG_EMU_FORWARD, LG_EMU_REVERSE, LG_EMU_RANDOM };
 void lg_emu_set_order(lg_emu_order order, uint64_t seed);
 /* From now on: what a missing device, an old driver or a missing kernel image looks like; cudaSuccess ends it. */
 void lg_emu_fail_with(cudaError_t error);
+/* Compute capability of devices opened from now on: clusters exist from 9 on. */
+void lg_emu_set_capability(int major);
 /* Device memory in all. */
 void lg_emu_set_memory(size_t bytes);
 uint64_t lg_emu_launches(void);

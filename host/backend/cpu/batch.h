@@ -3,6 +3,7 @@
 #define LG_BACKEND_CPU_BATCH_H
 
 #include "backend/cpu/cpu.h"
+#include "model/spectrum.h"
 
 struct lg_device {
     int threads;
@@ -17,6 +18,7 @@ typedef struct lg_scratch {
     uint8_t *tape;    /* MK: tape of one segment when the whole tape is not kept */
     float *pad[6];    /* MK: adjoints, excitations, next adjoints; padded */
     double (*row_sums)[LG_MK_PARAMS];
+    lg_complex *waves; /* MK, task formation */
     uint64_t *bits;    /* SI: next state, and the states of one segment */
     void *si;          /* SI: kernel scratch */
     float *adj, *work; /* SI: adjoint planes */
@@ -31,10 +33,12 @@ struct lg_dbatch {
     uint64_t iteration;
     uint32_t step;
     lg_key key;
+    double tau; /* of the iteration */
 
     uint32_t *pool_index; /* [R] rows of the start pool that this iteration uses; [F][R] where the job resamples it */
     double *params, *loss, *gradient; /* [F][P], [F], [F][P] */
     lg_fit_state *fit_state;          /* [F] */
+    lg_spectrum spectrum;             /* MK, task formation */
     lg_mk_fit *mk;                    /* [F] constants of the model in use */
     lg_si_fit *si;
     lg_prw_fit *prw;
@@ -43,17 +47,22 @@ struct lg_dbatch {
     uint64_t *bits; /* SI [F][R][H][words]; start and target pools packed the same way */
     uint64_t *start_bits, *target_bits;
     int32_t *walk; /* PRW [F][4][R] */
+    double *axis_mean; /* PRW, method score: [F][steps] mean of x^2 over walkers and axes */
 
     uint8_t *tape;       /* MK, whole tape: [F][R][steps][H][W] */
     uint8_t *checkpoint; /* MK, else: [F][R][segments][2][H][W] */
     uint64_t *states;    /* SI: states before steps 0, segment, 2 segment, ...: [F][R][segments][H][words] */
 
-    double *partial;      /* per replicate or chunk: losses, statistics, gradients, added up in index order */
-    size_t partial_size;  /* doubles per replicate or chunk */
-    double *statistics;   /* [F][records][statistics], means over replicates */
-    double *stat_adjoint; /* the same shape: dL/ds */
-    double *slope;        /* [F] dL/dS of state losses */
-    lg_scratch *scratch;  /* [threads] */
+    double *partial;        /* [F][parts] losses, statistics, gradients, added up in index order */
+    size_t partial_size;    /* doubles per part */
+    double *outbox, *inbox; /* parts on their way between processes, */
+    size_t *counts;         /* [processes] numbers in the inbox */
+    lg_status status;       /* of that way */
+    size_t score_offset;    /* method score: where a part's scores begin, see score.c */
+    double *statistics;     /* [F][records][statistics], means over replicates */
+    double *stat_adjoint;   /* the same shape: dL/ds */
+    double *slope;          /* [F] dL/dS of state losses */
+    lg_scratch *scratch;    /* [threads] */
 };
 
 /* What differs between models. Frozen fits are skipped by forward, loss and backward. */
@@ -82,6 +91,28 @@ static inline lg_noise_id lg_cpu_noise(const lg_dbatch *b, uint32_t fit, uint32_
     return id;
 }
 
+/* Lattices of this process (of walkers: parts), own of each fit, one after the other. */
+static inline uint32_t lg_cpu_own(const lg_job *job)
+{
+    return lg_job_end(job) - lg_job_first(job);
+}
+static inline size_t lg_cpu_lattices(const lg_job *job)
+{
+    return (size_t)job->fits * lg_cpu_own(job);
+}
+static inline uint32_t lg_cpu_fit(const lg_job *job, size_t lattice)
+{
+    return (uint32_t)(lattice / lg_cpu_own(job));
+}
+static inline uint32_t lg_cpu_replicate(const lg_job *job, size_t lattice)
+{
+    return lg_job_first(job) + (uint32_t)(lattice % lg_cpu_own(job));
+}
+static inline double *lg_cpu_part(const lg_dbatch *b, uint32_t fit, uint32_t part)
+{
+    return b->partial + ((size_t)fit * lg_job_parts(b->job) + part) * b->partial_size;
+}
+
 /* Row of the start pool that a replicate uses in this iteration. */
 static inline uint32_t lg_cpu_pool_index(const lg_dbatch *b, uint32_t fit, uint32_t replicate)
 {
@@ -92,6 +123,15 @@ int lg_cpu_record_index(const lg_job *job, uint32_t step);
 /* Adds partial[replicate][offset .. offset+count-1] of a fit in order, times scale, into out. */
 void lg_cpu_reduce(const lg_dbatch *batch, uint32_t fit, size_t parts, size_t offset, size_t count, double scale,
                    double *out);
+/* Numbers offset .. offset+count-1 of the parts of all processes, for all; b->status where that fails. Nothing without a share. */
+void lg_cpu_exchange(lg_dbatch *batch, size_t offset, size_t count);
+/* Threads for a loop over lattices or parts that takes about so many nanoseconds on one. */
+int lg_cpu_team(const lg_dbatch *batch, double nanoseconds);
+/* Method score (score.c): is it this batch's; numbers a lattice's part takes for it; the gradient of a fit from the parts of its
+ * replicates, whose loss is at part[loss] and whose statistics begin at part[statistics]. */
+bool lg_cpu_scores(const lg_dbatch *batch);
+size_t lg_cpu_score_size(const lg_job *job);
+void lg_cpu_score_gradient(lg_dbatch *batch, uint32_t fit, size_t loss, size_t statistics);
 /* Statistic losses: loss and stat_adjoint of a fit from its statistics. */
 void lg_cpu_statistic_loss(lg_dbatch *batch, uint32_t fit);
 /* State losses: loss and slope of a fit from S. */

@@ -52,9 +52,19 @@ int lg_cpu_thread(void)
 #endif
 }
 
+/* A thread that is given less than this costs more than it saves; where more threads want to run than there are cores, far
+ * more. The sums do not depend on the number. */
+enum { LEAST_NANOSECONDS = 20000 };
+
+int lg_cpu_team(const lg_dbatch *b, double nanoseconds)
+{
+    const double most = nanoseconds / LEAST_NANOSECONDS;
+    return most >= b->device->threads ? b->device->threads : most > 1.0 ? (int)most : 1;
+}
+
 bool lg_cpu_by_rows(const lg_dbatch *b)
 {
-    const size_t lattices = (size_t)b->job->fits * b->job->replicates;
+    const size_t lattices = lg_cpu_lattices(b->job);
     return b->device->threads > 1 && lattices < (size_t)b->device->threads && lg_job_sites(b->job) >= 256 * 256;
 }
 
@@ -153,16 +163,30 @@ static void cpu_destroy(lg_dbatch *b)
     if (!b) return;
     for (int t = 0; b->scratch && t < b->device->threads; t++) {
         lg_scratch *s = &b->scratch[t];
-        void *const owned[] = {s->ea,       s->eb,   s->words, s->planes, s->tape,
-                               s->row_sums, s->bits, s->si,    s->adj,    s->work};
+        void *const owned[] = {s->ea,   s->eb, s->words, s->planes, s->tape, s->row_sums,
+                               s->bits, s->si, s->adj,   s->work,   s->waves};
         for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
         for (int i = 0; i < 6; i++) free(s->pad[i]);
     }
-    void *const owned[] = {b->pool_index, b->params, b->loss,    b->gradient,   b->fit_state,    b->mk,    b->si,
-                           b->prw,        b->state,  b->bits,    b->start_bits, b->target_bits,  b->walk,  b->tape,
-                           b->checkpoint, b->states, b->partial, b->statistics, b->stat_adjoint, b->slope, b->scratch};
+    void *const owned[] = {b->pool_index,   b->params, b->loss,       b->gradient, b->fit_state,  b->mk,
+                           b->si,           b->prw,    b->state,      b->bits,     b->start_bits, b->target_bits,
+                           b->walk, b->axis_mean,         b->tape,   b->checkpoint, b->states,   b->partial,    b->statistics,
+                           b->stat_adjoint, b->slope,  b->scratch,    b->outbox,   b->inbox,      b->counts};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
+    lg_spectrum_close(&b->spectrum);
     free(b);
+}
+
+/* For lg_cpu_exchange. */
+static bool allocate_boxes(lg_dbatch *b)
+{
+    const lg_job *job = b->job;
+    if (!job->share) return true;
+    const size_t row = job->fits * b->partial_size;
+    b->outbox = malloc((row * lg_cpu_own(job) + 1) * sizeof *b->outbox);
+    b->inbox = malloc(row * lg_job_parts(job) * sizeof *b->inbox);
+    b->counts = malloc((size_t)job->share->size * sizeof *b->counts);
+    return b->outbox && b->inbox && b->counts;
 }
 
 static bool allocate(lg_dbatch *b)
@@ -180,7 +204,7 @@ static bool allocate(lg_dbatch *b)
     if (!b->pool_index || !b->params || !b->gradient || !b->loss || !b->slope || !b->fit_state || !b->statistics ||
         !b->stat_adjoint || !b->scratch)
         return false;
-    return b->run->allocate(b);
+    return b->run->allocate(b) && allocate_boxes(b);
 }
 
 static lg_status cpu_set_params(lg_context *ctx, lg_dbatch *b, const double *params)
@@ -200,6 +224,11 @@ static lg_status cpu_reset(lg_context *ctx, lg_dbatch *b, uint64_t iteration)
     b->iteration = iteration;
     b->key = lg_iteration_key(b->job->seed, iteration);
     b->step = 0;
+    const double tau = lg_job_tau(b->job, iteration);
+    if (tau != b->tau) {
+        b->tau = tau;
+        b->run->prepare(b);
+    }
     choose_starts(b);
     b->run->reset(b);
     return LG_OK;
@@ -217,6 +246,7 @@ static lg_status cpu_create(lg_context *ctx, lg_device *device, const lg_job *jo
     b->run = runner(job);
     b->plan = plan;
     b->gradients = gradients;
+    b->tau = lg_job_tau(job, 0);
     if (!allocate(b)) {
         cpu_destroy(b);
         return lg_fail(ctx, LG_ERR_MEMORY, "out of memory: the batch needs %.1f MiB",
@@ -245,14 +275,14 @@ static lg_status cpu_loss(lg_context *ctx, lg_dbatch *b)
     if (!b->job->target && !b->job->target_stat)
         return lg_fail(ctx, LG_ERR_UNSUPPORTED, "task %s has nothing to compare with, so there is no loss", "simulate");
     b->run->loss(b);
-    return LG_OK;
+    return b->status;
 }
 
 static lg_status cpu_backward(lg_context *ctx, lg_dbatch *b)
 {
     (void)ctx;
     b->run->backward(b);
-    return LG_OK;
+    return b->status;
 }
 
 static lg_status cpu_advance(lg_context *ctx, lg_dbatch *b, uint64_t iteration, uint32_t count, double *rows)
@@ -304,6 +334,8 @@ static lg_status cpu_get_statistics(lg_context *ctx, lg_dbatch *b, double *value
 
 static lg_status cpu_get_states(lg_context *ctx, lg_dbatch *b, uint32_t fit, uint32_t first, uint32_t count, void *out)
 {
+    if (b->job->share)
+        return lg_fail(ctx, LG_ERR_INTERNAL, "states of a batch that is spread over processes cannot be read");
     if (fit >= b->job->fits || first > b->job->replicates || count > b->job->replicates - first)
         return lg_fail(ctx, LG_ERR_RANGE,
                        "states of fit %u, replicates %u to %u were asked for; the batch has %u fits of %u", fit, first,
@@ -351,5 +383,7 @@ const lg_backend lg_backend_cpu = {
     .get_states = cpu_get_states,
     .get_fit_state = cpu_get_fit_state,
     .set_fit_state = cpu_set_fit_state,
+    .estimators = true,
     .per_fit = true,
+    .share = true,
 };

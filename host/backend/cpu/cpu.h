@@ -34,6 +34,10 @@ typedef struct lg_prw_kernels {
      * ADDED in double. The caller passes chunks of at most 64 walkers and adds their jacobians in order. */
     void (*jacobian)(const lg_prw_fit *fit, lg_noise_id id, uint32_t first, uint32_t count, uint32_t steps,
                      bool v0_const, double *jacobian);
+    /* From the start, with d = x^2 - mean[t] of one axis of a walker and its score S up to step t: adds the sums of d S to
+     * score[t][0..1] and of d^2 S to score[t][2..3], for logit p_center and logit p_resample. Chunks as for jacobian. */
+    void (*score)(const lg_prw_fit *fit, lg_noise_id id, uint32_t first, uint32_t count, uint32_t steps, bool v0_const,
+                  const double *mean, double *score);
 } lg_prw_kernels;
 
 /* ---- SI: one lattice, packed: row i is words_per_row uint64 words, bit j % 64 of word j / 64; unused bits are 0 ---------- */
@@ -86,6 +90,9 @@ typedef struct lg_mk_kernels {
     void (*unmove)(int species, int q, const float *w, uint32_t capacity, uint32_t H, uint32_t W, uint32_t r0,
                    uint32_t r1, uint8_t *plane, const float *lam, const float *e, float *out,
                    double (*row_sums)[LG_MK_PARAMS]);
+    /* Adds d log P / dk1..3 of one step's reactions to sums[LG_MK_K1..]: tape of the step, n and m after it. */
+    void (*score)(const lg_mk_fit *fit, uint32_t H, uint32_t W, const uint8_t *n, const uint8_t *m, const uint8_t *tape,
+                  double *sums);
 } lg_mk_kernels;
 
 typedef struct lg_cpu_isa {

@@ -213,19 +213,25 @@ static void add_lanes(uint32_t count, const float *restrict x, float *restrict a
         for (uint32_t l = 0; l < LG_LANES; l++) acc[l] += x[i + l];
 }
 
-/* gs weights of a stretch of a row's reactions; n, m are the states after the reaction. */
-static void gs_weights(const lg_mk_fit *fit, lg_noise_id id, uint32_t step, uint32_t block, int odd_row, uint32_t count,
-                       const uint8_t *n, const uint8_t *m, const uint8_t *tape, float *weight)
+/* gs weights of a stretch of a row's reactions, averaged over the draws of the noise (key[k]: of draw k); n, m are the
+ * states after the reaction. */
+static void gs_weights(const lg_mk_fit *fit, const lg_key *key, lg_noise_id id, uint32_t step, uint32_t block,
+                       int odd_row, uint32_t count, const uint8_t *n, const uint8_t *m, const uint8_t *tape,
+                       float *weight)
 {
     for (uint32_t i = 0; i < count; i++) {
-        const lg_block b = lg_draw(id.key, LG_STREAM_MK_GUMBEL, id.fit, id.replicate, step, block + i);
         const uint32_t channel = tape[i] >> LG_MK_TAPE_CHANNEL & 7u, fired = tape[i] >> 5;
         const int delta = lg_mk_sign(channel) * (int)fired;
         const uint32_t nn = (uint32_t)(n[i] - (channel < 4 ? delta : 0)),
                        mm = (uint32_t)(m[i] - (channel < 4 ? 0 : delta));
         const double p = fit->exact[channel >> 1] * lg_mk_count(channel, nn, mm, fit->capacity);
-        weight[i] = lg_gs_weight((float)p, (float)(1.0 - p), (int)fired, lg_exponential(b.w[odd_row ? 2 : 0]),
-                                 lg_exponential(b.w[odd_row ? 3 : 1]), fit->inv_tau);
+        float sum = 0.0f;
+        for (uint32_t k = 0; k < fit->reaction_draws; k++) {
+            const lg_block b = lg_draw(key[k], LG_STREAM_MK_GUMBEL, id.fit, id.replicate, step, block + i);
+            sum += lg_gs_weight((float)p, (float)(1.0 - p), (int)fired, lg_exponential(b.w[odd_row ? 2 : 0]),
+                                lg_exponential(b.w[odd_row ? 3 : 1]), fit->inv_tau);
+        }
+        weight[i] = sum / (float)fit->reaction_draws;
     }
 }
 
@@ -244,15 +250,17 @@ static void unreact(const lg_mk_fit *fit, lg_estimator estimator, lg_noise_id id
     wide x;
     float weight[CHUNK];
     (void)H;
+    lg_key key[LG_MAX_REDRAWS];
+    for (uint32_t k = 0; k < fit->reaction_draws; k++) key[k] = lg_redraw_key(id.key, k);
     for (int i = 0; i < CHUNK; i++) weight[i] = 1.0f;
     for (uint32_t row = r0; row < r1; row++) {
         float acc[3][LG_LANES] = {{0}};
         for (uint32_t j = 0; j < W; j += CHUNK) {
             const uint32_t count = W - j < CHUNK ? W - j : CHUNK;
             const size_t site = (size_t)row * W + j, pad = row * stride + 1 + j;
-            if (estimator == LG_ESTIMATOR_gs)
-                gs_weights(fit, id, step, (row >> 1) * W + j, (int)(row & 1), count, n + site, m + site, tape + site,
-                           weight);
+            if (estimator != LG_ESTIMATOR_ste)
+                gs_weights(fit, key, id, step, (row >> 1) * W + j, (int)(row & 1), count, n + site, m + site,
+                           tape + site, weight);
             undo_row(count, tape + site, n + site, m + site);
             widen_row(count, n + site, m + site, tape + site, &x);
             adjoint_row(fit, count, &x, weight, la + pad, lb + pad, &c);
@@ -267,6 +275,55 @@ static void unreact(const lg_mk_fit *fit, lg_estimator estimator, lg_noise_id id
         for (int g = 0; g < 3; g++) row_sums[row][LG_MK_K1 + g] += lane_sum(acc[g]);
     }
 }
+
+/* ---- score ------------------------------------------------------------------------------------------------------ */
+
+/* d log P / dk of a stretch of a row's reactions; x is the state before them. */
+static void score_row(const lg_mk_fit *fit, uint32_t count, const wide *restrict x, const uint8_t *restrict tape,
+                      contributions *restrict c)
+{
+    const float N = (float)fit->capacity;
+    const float u0 = fit->unit_rate[0], u1 = fit->unit_rate[1], u2 = fit->unit_rate[2];
+    const float r0 = fit->rate[0], r1 = fit->rate[1], r2 = fit->rate[2];
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t channel = x->channel[i];
+        const uint32_t first = 0u - (uint32_t)(channel < 2u), last = 0u - (uint32_t)(channel > 3u);
+        const float unit = lg_pick(first, u0, lg_pick(last, u2, u1)), rate = lg_pick(first, r0, lg_pick(last, r2, r1));
+        float I, dn, dm;
+        lg_mk_count_gradient(channel, x->n[i], x->m[i], N, &I, &dn, &dm);
+        const float s = lg_mk_reaction_score(unit, rate, I, tape[i] >> 5);
+        c->k[0][i] = lg_pick(first, s, 0.0f);
+        c->k[1][i] = lg_pick(first | last, 0.0f, s);
+        c->k[2][i] = lg_pick(last, s, 0.0f);
+    }
+}
+
+static void score(const lg_mk_fit *fit, uint32_t H, uint32_t W, const uint8_t *n, const uint8_t *m, const uint8_t *tape,
+                  double *sums)
+{
+    uint8_t before[2][CHUNK];
+    contributions c;
+    wide x;
+    for (uint32_t row = 0; row < H; row++) {
+        float acc[3][LG_LANES] = {{0}};
+        for (uint32_t j = 0; j < W; j += CHUNK) {
+            const uint32_t count = W - j < CHUNK ? W - j : CHUNK;
+            const size_t site = (size_t)row * W + j;
+            memcpy(before[0], n + site, count);
+            memcpy(before[1], m + site, count);
+            undo_row(count, tape + site, before[0], before[1]);
+            widen_row(count, before[0], before[1], tape + site, &x);
+            score_row(fit, count, &x, tape + site, &c);
+            for (int g = 0; g < 3; g++) {
+                for (uint32_t i = count; i % LG_LANES; i++) c.k[g][i] = 0.0f;
+                add_lanes(count, c.k[g], acc[g]);
+            }
+        }
+        for (int g = 0; g < 3; g++) sums[LG_MK_K1 + g] += lane_sum(acc[g]);
+    }
+}
+
+/* ---- backward: diffusion ---------------------------------------------------------------------------------------- */
 
 /* sum_j lam[j] sum_q w_q E(i + r - 1, j + c - 1) over a row; up, own, down point at the padded row's column 0. */
 static double direction_row(uint32_t W, const float *restrict w, const float *restrict up, const float *restrict own,
@@ -322,4 +379,4 @@ static void unmove(int species, int q, const float *w, uint32_t capacity, uint32
 }
 
 const lg_mk_kernels LG_ISA_NAME(lg_mk_table);
-const lg_mk_kernels LG_ISA_NAME(lg_mk_table) = {excite, react, unreact, unmove};
+const lg_mk_kernels LG_ISA_NAME(lg_mk_table) = {excite, react, unreact, unmove, score};

@@ -170,31 +170,68 @@ static double tangent_sum(const group *g, const float *restrict dx, const float 
     return s[0];
 }
 
+/* Adds one of `draws` draws of the noise to a mean that is built up draw by draw. */
+static void add_draw(const float *restrict one, uint32_t k, uint32_t draws, float *restrict mean)
+{
+    if (k >= draws) return;
+    const float share = k + 1 == draws ? 1.0f / (float)draws : 1.0f;
+    for (int l = 0; l < GROUP; l++) mean[l] = (k ? mean[l] + one[l] : one[l]) * share;
+}
+
+static lg_noise_id redrawn(lg_noise_id id, uint32_t k)
+{
+    id.key = lg_redraw_key(id.key, k);
+    return id;
+}
+
 static void start_tangent(const lg_prw_fit *fit, lg_noise_id id, bool v0_const, group *g, tangent *d)
 {
     lg_lane_blocks b;
+    float one[GROUP];
+    start_velocities(fit, id, g);
     memset(d, 0, AXES * sizeof *d);
-    for (uint32_t axis = 0; axis < AXES; axis++) {
-        draw(id, LG_STREAM_PRW_START, g, 0, axis, &b);
-        velocities(fit, b.w[0], g->v[axis]);
-        if (!v0_const) velocity_gradients(fit, g->v[axis], b.w[1], b.w[2], b.w[3], d[axis].v[LG_PRW_P_CENTER]);
+    for (uint32_t k = 0; k < fit->velocity_draws && !v0_const; k++)
+        for (uint32_t axis = 0; axis < AXES; axis++) {
+            draw(redrawn(id, k), LG_STREAM_PRW_START, g, 0, axis, &b);
+            velocity_gradients(fit, g->v[axis], b.w[1], b.w[2], b.w[3], one);
+            add_draw(one, k, fit->velocity_draws, d[axis].v[LG_PRW_P_CENTER]);
+        }
+}
+
+/* dk and dw of both axes: means over the draws of the Gumbel noise. w: the velocities drawn. */
+static void soft_gradients(const lg_prw_fit *fit, lg_noise_id id, uint32_t step, const group *g,
+                           const lg_lane_blocks *hard, int32_t (*w)[GROUP], float (*dk)[GROUP], float (*dw)[GROUP])
+{
+    const uint32_t draws = fit->keep_draws > fit->velocity_draws ? fit->keep_draws : fit->velocity_draws;
+    lg_lane_blocks soft, plus;
+    float one[GROUP];
+    for (uint32_t k = 0; k < draws; k++) {
+        const lg_noise_id own = redrawn(id, k);
+        draw(own, LG_STREAM_PRW_GUMBEL, g, step, 2, &plus);
+        for (uint32_t axis = 0; axis < AXES; axis++) {
+            draw(own, LG_STREAM_PRW_GUMBEL, g, step, axis, &soft);
+            if (k < fit->keep_draws) {
+                keep_gradients(fit, hard->w[2 * axis], soft.w[0], soft.w[1], one);
+                add_draw(one, k, fit->keep_draws, dk[axis]);
+            }
+            if (k < fit->velocity_draws) {
+                velocity_gradients(fit, w[axis], soft.w[2], soft.w[3], plus.w[axis], one);
+                add_draw(one, k, fit->velocity_draws, dw[axis]);
+            }
+        }
     }
 }
 
 static void step_tangent(const lg_prw_fit *fit, lg_noise_id id, uint32_t step, group *g, tangent *d)
 {
-    lg_lane_blocks hard, soft, plus;
-    float dk[GROUP], dw[GROUP];
-    int32_t w[GROUP];
+    lg_lane_blocks hard;
+    float dk[AXES][GROUP], dw[AXES][GROUP];
+    int32_t w[AXES][GROUP];
     draw(id, LG_STREAM_PRW_STEP, g, step, 0, &hard);
-    draw(id, LG_STREAM_PRW_GUMBEL, g, step, 2, &plus);
-    for (uint32_t axis = 0; axis < AXES; axis++) {
-        draw(id, LG_STREAM_PRW_GUMBEL, g, step, axis, &soft);
-        velocities(fit, hard.w[2 * axis + 1], w);
-        keep_gradients(fit, hard.w[2 * axis], soft.w[0], soft.w[1], dk);
-        velocity_gradients(fit, w, soft.w[2], soft.w[3], plus.w[axis], dw);
-        move_tangent(fit, hard.w[2 * axis], w, dk, dw, g->v[axis], g->x[axis], &d[axis]);
-    }
+    for (uint32_t axis = 0; axis < AXES; axis++) velocities(fit, hard.w[2 * axis + 1], w[axis]);
+    soft_gradients(fit, id, step, g, &hard, w, dk, dw);
+    for (uint32_t axis = 0; axis < AXES; axis++)
+        move_tangent(fit, hard.w[2 * axis], w[axis], dk[axis], dw[axis], g->v[axis], g->x[axis], &d[axis]);
 }
 
 static void jacobian(const lg_prw_fit *fit, lg_noise_id id, uint32_t first, uint32_t count, uint32_t steps,
@@ -213,5 +250,63 @@ static void jacobian(const lg_prw_fit *fit, lg_noise_id id, uint32_t first, uint
     }
 }
 
+/* ---- score ------------------------------------------------------------------------------------------------------ */
+
+/* One axis of one step: moves, and adds the scores of the draws that were taken. */
+static void move_score(const lg_prw_fit *fit, const uint32_t *restrict keep, const uint32_t *restrict class,
+                       int32_t *restrict v, int32_t *restrict x, float (*restrict s)[GROUP])
+{
+    const lg_prw_fit f = *fit;
+    for (int l = 0; l < GROUP; l++) {
+        const int32_t resampled = lg_prw_resamples(&f, keep[l]), w = lg_prw_velocity(&f, class[l]);
+        const uint32_t mask = 0u - (uint32_t)resampled;
+        s[LG_PRW_P_CENTER][l] += lg_pick(mask, lg_prw_velocity_score(&f, w), 0.0f);
+        s[LG_PRW_P_RESAMPLE][l] += lg_prw_keep_score(&f, resampled);
+        v[l] = (int32_t)lg_pick_bits(mask, (uint32_t)w, (uint32_t)v[l]);
+        x[l] += v[l];
+    }
+}
+
+/* Sum over the group of c S with c = d or d^2, in double and in a fixed order. */
+static void score_sums(const group *g, int axis, double mean, float (*s)[GROUP], double *out)
+{
+    double acc[4][LG_LANES] = {{0}};
+    for (int half = 0; half < GROUP; half += LG_LANES)
+        for (int l = 0; l < LG_LANES; l++) {
+            const int32_t x = g->x[axis][half + l];
+            const double d = g->active[half + l] ? (double)((int64_t)x * x) - mean : 0.0;
+            for (int p = 0; p < LG_PRW_PARAMS; p++) {
+                acc[p][l] += d * (double)s[p][half + l];
+                acc[2 + p][l] += d * d * (double)s[p][half + l];
+            }
+        }
+    for (int i = 0; i < 4; i++) {
+        for (int half = LG_LANES / 2; half > 0; half /= 2)
+            for (int l = 0; l < half; l++) acc[i][l] += acc[i][l + half];
+        out[i] += acc[i][0];
+    }
+}
+
+static void score(const lg_prw_fit *fit, lg_noise_id id, uint32_t first, uint32_t count, uint32_t steps, bool v0_const,
+                  const double *mean, double *score)
+{
+    for (uint32_t done = 0; done < count; done += GROUP) {
+        group g;
+        lg_lane_blocks b;
+        float s[AXES][LG_PRW_PARAMS][GROUP] = {{{0}}};
+        group_begin(&g, first + done, count - done < GROUP ? count - done : GROUP);
+        start_velocities(fit, id, &g);
+        for (int axis = 0; axis < AXES && !v0_const; axis++)
+            for (int l = 0; l < GROUP; l++) s[axis][LG_PRW_P_CENTER][l] = lg_prw_velocity_score(fit, g.v[axis][l]);
+        for (uint32_t t = 0; t < steps; t++) {
+            draw(id, LG_STREAM_PRW_STEP, &g, t + 1, 0, &b);
+            for (int axis = 0; axis < AXES; axis++) {
+                move_score(fit, b.w[2 * axis], b.w[2 * axis + 1], g.v[axis], g.x[axis], s[axis]);
+                score_sums(&g, axis, mean[t], s[axis], score + 4 * t);
+            }
+        }
+    }
+}
+
 extern const lg_prw_kernels LG_ISA_NAME(lg_prw_table);
-const lg_prw_kernels LG_ISA_NAME(lg_prw_table) = {.forward = forward, .jacobian = jacobian};
+const lg_prw_kernels LG_ISA_NAME(lg_prw_table) = {.forward = forward, .jacobian = jacobian, .score = score};

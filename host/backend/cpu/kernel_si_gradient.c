@@ -30,6 +30,13 @@ static void gs_weights(float inv_tau, const float *restrict p, const float *rest
             weight[l] = lg_gs_weight(p[l], q[l], (int)fired[l], e0[l], e1[l], inv_tau);
 }
 
+/* The mean over draws 0 ... draws - 1, built up draw by draw. */
+static void add_draw(const float *restrict one, uint32_t k, uint32_t draws, float *restrict weight)
+{
+    const float share = k + 1 == draws ? 1.0f / (float)draws : 1.0f;
+    for (int l = 0; l < LG_PHILOX_LANES; l++) weight[l] = (k ? weight[l] + one[l] : one[l]) * share;
+}
+
 /* ---- one-step pairs ---------------------------------------------------------------------------------------------- */
 
 /* Contributing sites with N aware neighbours, by the sign of y - observed (kind 0) or all as positive (kind 1). */
@@ -56,27 +63,38 @@ typedef struct site_list {
     float p[SITES], q[SITES], slope[SITES];
 } site_list;
 
+/* Weights of 32 entries from the i-th on: the mean over the draws of the Gumbel noise. */
+static void list_weights(const site_list *list, uint32_t i, const lg_si_fit *fit, lg_noise_id id, uint32_t step,
+                         float *restrict weight)
+{
+    uint32_t replicate[LG_PHILOX_LANES], stay[LG_PHILOX_LANES], aware[LG_PHILOX_LANES];
+    float one[LG_PHILOX_LANES];
+    lg_lane_blocks noise;
+    for (int l = 0; l < LG_PHILOX_LANES; l++) replicate[l] = id.replicate;
+    for (uint32_t k = 0; k < fit->draws; k++) {
+        lg_draw_lanes(lg_redraw_key(id.key, k), LG_STREAM_SI_GUMBEL, id.fit, replicate, step, list->block + i, &noise);
+        for (int l = 0; l < LG_PHILOX_LANES; l++) {
+            const uint32_t odd = 0u - list->odd[i + l];
+            stay[l] = lg_pick_bits(odd, noise.w[2][l], noise.w[0][l]);
+            aware[l] = lg_pick_bits(odd, noise.w[3][l], noise.w[1][l]);
+        }
+        gs_weights(fit->inv_tau, list->p + i, list->q + i, list->fired + i, stay, aware, one);
+        add_draw(one, k, fit->draws, weight);
+    }
+}
+
 /* Adds the list's sum of slope * weight and its absolute sum to sum[0], sum[1], and empties it. */
 static void flush_sites(site_list *list, const lg_si_fit *fit, lg_noise_id id, uint32_t step, double *sum)
 {
     float acc[2][LG_LANES] = {{0}};
-    uint32_t replicate[LG_PHILOX_LANES], stay[LG_PHILOX_LANES], aware[LG_PHILOX_LANES];
     float weight[LG_PHILOX_LANES];
-    lg_lane_blocks noise;
-    for (int l = 0; l < LG_PHILOX_LANES; l++) replicate[l] = id.replicate;
     for (uint32_t i = list->size; i % LG_PHILOX_LANES; i++) {
         list->block[i] = list->odd[i] = list->fired[i] = 0;
         list->p[i] = list->q[i] = 0.5f;
         list->slope[i] = 0.0f;
     }
     for (uint32_t i = 0; i < list->size; i += LG_PHILOX_LANES) {
-        lg_draw_lanes(id.key, LG_STREAM_SI_GUMBEL, id.fit, replicate, step, list->block + i, &noise);
-        for (int l = 0; l < LG_PHILOX_LANES; l++) {
-            const uint32_t odd = 0u - list->odd[i + l];
-            stay[l] = lg_pick_bits(odd, noise.w[2][l], noise.w[0][l]);
-            aware[l] = lg_pick_bits(odd, noise.w[3][l], noise.w[1][l]);
-        }
-        gs_weights(fit->inv_tau, list->p + i, list->q + i, list->fired + i, stay, aware, weight);
+        list_weights(list, i, fit, id, step, weight);
         for (int half = 0; half < LG_PHILOX_LANES; half += LG_LANES)
             for (int l = 0; l < LG_LANES; l++) {
                 const float c = list->slope[i + half + l] * weight[half + l];
@@ -137,7 +155,7 @@ void LG_ISA_NAME(lg_si_pair_gradient)(const lg_si_fit *fit, lg_estimator estimat
                        lg_si_gumbel_block(row + (uint32_t)(t / words), 64 * (uint32_t)(t % words), W));
         }
     }
-    if (estimator == LG_ESTIMATOR_gs) flush_sites(&list, fit, id, step, sum);
+    if (estimator != LG_ESTIMATOR_ste) flush_sites(&list, fit, id, step, sum);
     for (int k = 1; k <= LG_SI_NEIGHBOURS; k++) {
         const double up = (double)counts.positive[k], down = (double)counts.negative[k];
         sum[0] += (double)fit->dp_dbeta[k] * (up - down);
@@ -224,21 +242,18 @@ static void draw_sites(const lg_si_fit *fit, lg_noise_id id, uint32_t step, uint
     }
 }
 
-static void weigh_sites(const lg_si_fit *fit, lg_estimator estimator, lg_noise_id id, uint32_t step, uint32_t block,
-                        sites *s)
+/* Words of the exponentials of the sites of a chunk. */
+static void draw_gumbel(lg_key key, lg_noise_id id, uint32_t step, uint32_t block, uint32_t *restrict stay,
+                        uint32_t *restrict aware)
 {
-    uint32_t replicate[LG_PHILOX_LANES], blocks[LG_PHILOX_LANES], stay[CHUNK], aware[CHUNK];
+    uint32_t replicate[LG_PHILOX_LANES], blocks[LG_PHILOX_LANES];
     lg_lane_blocks noise;
-    if (estimator == LG_ESTIMATOR_ste || !s->any_draw) {
-        for (int j = 0; j < CHUNK; j++) s->weight[j] = estimator == LG_ESTIMATOR_ste ? 1.0f : 0.0f;
-        return;
-    }
     for (uint32_t half = 0; half < 2; half++) {
         for (uint32_t l = 0; l < LG_PHILOX_LANES; l++) {
             replicate[l] = id.replicate;
             blocks[l] = block + half * LG_PHILOX_LANES + l;
         }
-        lg_draw_lanes(id.key, LG_STREAM_SI_GUMBEL, id.fit, replicate, step, blocks, &noise);
+        lg_draw_lanes(key, LG_STREAM_SI_GUMBEL, id.fit, replicate, step, blocks, &noise);
         for (uint32_t l = 0; l < LG_PHILOX_LANES; l++) {
             const uint32_t j = half * 2 * LG_PHILOX_LANES + 2 * l;
             stay[j] = noise.w[0][l];
@@ -247,10 +262,26 @@ static void weigh_sites(const lg_si_fit *fit, lg_estimator estimator, lg_noise_i
             aware[j + 1] = noise.w[3][l];
         }
     }
+}
+
+static void weigh_sites(const lg_si_fit *fit, lg_estimator estimator, lg_noise_id id, uint32_t step, uint32_t block,
+                        sites *s)
+{
+    uint32_t stay[CHUNK], aware[CHUNK];
+    float one[LG_PHILOX_LANES];
+    if (estimator == LG_ESTIMATOR_ste || !s->any_draw) {
+        for (int j = 0; j < CHUNK; j++) s->weight[j] = estimator == LG_ESTIMATOR_ste ? 1.0f : 0.0f;
+        return;
+    }
     look_up(fit->p, s->n, s->p);
     look_up(fit->q, s->n, s->q);
-    for (int j = 0; j < CHUNK; j += LG_PHILOX_LANES)
-        gs_weights(fit->inv_tau, s->p + j, s->q + j, s->fired + j, stay + j, aware + j, s->weight + j);
+    for (uint32_t k = 0; k < fit->draws; k++) {
+        draw_gumbel(lg_redraw_key(id.key, k), id, step, block, stay, aware);
+        for (int j = 0; j < CHUNK; j += LG_PHILOX_LANES) {
+            gs_weights(fit->inv_tau, s->p + j, s->q + j, s->fired + j, stay + j, aware + j, one);
+            add_draw(one, k, fit->draws, s->weight + j);
+        }
+    }
 }
 
 /* With g = a (1 - X) weight: sum of g dp/dbeta into the lanes; flow = g dp/dN goes to the neighbours; a (1 - H(p -

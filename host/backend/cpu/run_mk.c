@@ -7,6 +7,15 @@
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
+/* About what a site takes, for lg_cpu_team: a step, a step back, the loss. */
+static const double STEP_NS = 1.3, BACK_NS = 2.0, LOSS_NS = 0.2;
+
+/* Threads for a loop over the lattices of this process. */
+static int team(const lg_dbatch *b, uint32_t steps, double ns)
+{
+    return lg_cpu_team(b, (double)lg_cpu_lattices(b->job) * (double)lg_job_sites(b->job) * steps * ns);
+}
+
 static size_t segments_of(const lg_job *job, uint32_t segment)
 {
     return ((size_t)job->steps + segment - 1) / segment;
@@ -15,18 +24,22 @@ static size_t segments_of(const lg_job *job, uint32_t segment)
 /* Tape bytes of a plan: the whole tape, or checkpoints of all replicates plus one segment's tape per thread. */
 static size_t tape_bytes(const lg_job *job, int threads, uint32_t segment)
 {
-    const size_t lattices = (size_t)job->fits * job->replicates, sites = lg_job_sites(job);
+    const size_t lattices = lg_cpu_lattices(job), sites = lg_job_sites(job);
     if (segment == job->steps) return lattices * sites * job->steps;
     return lattices * segments_of(job, segment) * 2 * sites + (size_t)threads * segment * sites;
 }
 
 static void plan(const lg_job *job, int threads, bool gradients, size_t limit, lg_plan *out)
 {
-    const size_t lattices = (size_t)job->fits * job->replicates, sites = lg_job_sites(job);
+    const size_t lattices = lg_cpu_lattices(job), sites = lg_job_sites(job);
     const size_t padded = (size_t)job->height * (job->width + 2);
     out->state_bytes = lattices * 2 * sites;
     out->segment = job->steps;
     size_t fixed = out->state_bytes + (size_t)threads * (2 * padded + 4 * sites);
+    if (gradients && job->method == LG_GRADIENT_score) { /* the tape of one step */
+        fixed += (size_t)threads * sites;
+        gradients = false;
+    }
     if (gradients) fixed += (size_t)threads * (2 * sites + 24 * padded + job->height * sizeof(double[LG_MK_PARAMS]));
     if (gradients) {
         out->tape_bytes = tape_bytes(job, threads, out->segment);
@@ -44,26 +57,32 @@ static void plan(const lg_job *job, int threads, bool gradients, size_t limit, l
 static bool allocate(lg_dbatch *b)
 {
     const lg_job *job = b->job;
-    const size_t lattices = (size_t)job->fits * job->replicates, sites = lg_job_sites(job);
+    const size_t lattices = lg_cpu_lattices(job), sites = lg_job_sites(job);
     const size_t padded = (size_t)job->height * (job->width + 2);
     const bool whole = b->plan.segment == job->steps;
     b->mk = calloc(job->fits, sizeof *b->mk);
     b->state = malloc(lattices * 2 * sites);
-    b->partial_size = 1 + LG_MK_PARAMS + lg_job_statistics(job);
-    b->partial = calloc(lattices * b->partial_size, sizeof *b->partial);
+    b->score_offset = 1 + LG_MK_PARAMS + lg_job_statistics(job);
+    b->partial_size = b->score_offset + lg_cpu_score_size(job);
+    b->partial = calloc((size_t)job->fits * job->replicates * b->partial_size, sizeof *b->partial);
     if (!b->mk || !b->state || !b->partial) return false;
-    if (b->gradients) {
+    const bool back = b->gradients && !lg_cpu_scores(b);
+    if (back) {
         if (whole) b->tape = malloc(b->plan.tape_bytes);
         else b->checkpoint = malloc(lattices * segments_of(job, b->plan.segment) * 2 * sites);
         if (!b->tape && !b->checkpoint) return false;
     }
+    const bool waves = job->task == LG_TASK_formation;
+    if (waves && !lg_spectrum_open(&b->spectrum, job->height, job->width)) return false;
     for (int t = 0; t < b->device->threads; t++) {
         lg_scratch *s = &b->scratch[t];
+        if (waves && !(s->waves = malloc(lg_spectrum_work(&b->spectrum) * sizeof *s->waves))) return false;
         s->ea = malloc(padded);
         s->eb = malloc(padded);
         s->words = malloc(sites * sizeof *s->words);
         if (!s->ea || !s->eb || !s->words) return false;
-        if (!b->gradients) continue;
+        if (lg_cpu_scores(b) && !(s->tape = malloc(sites))) return false;
+        if (!back) continue;
         s->planes = malloc(2 * sites);
         s->row_sums = malloc(job->height * sizeof *s->row_sums);
         if (!whole) s->tape = malloc((size_t)b->plan.segment * sites);
@@ -76,9 +95,11 @@ static bool allocate(lg_dbatch *b)
 
 static void prepare(lg_dbatch *b)
 {
-    for (uint32_t f = 0; f < b->job->fits; f++)
-        lg_mk_prepare(b->params + (size_t)f * LG_MK_PARAMS, b->job->gamma, (int)b->job->capacity, b->job->tau,
-                      &b->mk[f]);
+    for (uint32_t f = 0; f < b->job->fits; f++) {
+        lg_mk_prepare(b->params + (size_t)f * LG_MK_PARAMS, b->job->gamma, (int)b->job->capacity, b->tau, &b->mk[f]);
+        b->mk[f].reaction_draws = lg_estimator_draws(b->job->binary, b->job->draws);
+        if (b->job->categorical == LG_ESTIMATOR_gr) b->mk[f].direction_draws = b->job->draws;
+    }
 }
 
 /* ---- forward ---------------------------------------------------------------------------------------------------- */
@@ -91,11 +112,9 @@ static uint8_t *state_of(const lg_dbatch *b, size_t lattice)
 static void reset(lg_dbatch *b)
 {
     const lg_job *job = b->job;
-    const size_t bytes = lg_job_state_bytes(job), lattices = (size_t)job->fits * job->replicates;
+    const size_t bytes = lg_job_state_bytes(job), lattices = lg_cpu_lattices(job);
     for (size_t i = 0; i < lattices; i++)
-        memcpy(state_of(b, i),
-               job->start +
-                   lg_cpu_pool_index(b, (uint32_t)(i / job->replicates), (uint32_t)(i % job->replicates)) * bytes,
+        memcpy(state_of(b, i), job->start + lg_cpu_pool_index(b, lg_cpu_fit(job, i), lg_cpu_replicate(job, i)) * bytes,
                bytes);
 }
 
@@ -131,44 +150,59 @@ static void step_lattice(const lg_dbatch *b, lg_scratch *s, const lg_mk_fit *fit
                  tape);
 }
 
-/* Mean of A and B and variance of A and B over the sites, from exact integer sums. */
-static void record(const lg_dbatch *b, const uint8_t *state, double *out)
+/* The statistics of the task from one state. */
+static void record(const lg_dbatch *b, const lg_scratch *s, const uint8_t *state, double *out)
 {
-    lg_model_statistics(b->job->model, state, lg_job_sites(b->job), out);
+    if (b->job->task == LG_TASK_formation) lg_formation_statistics(&b->spectrum, state, s->waves, out);
+    else lg_model_statistics(b->job->model, state, lg_job_sites(b->job), out);
+}
+
+/* Adds d log P / d params of the draws of a step that led to the state n; s->tape is the step's tape. */
+static void add_score(const lg_dbatch *b, const lg_scratch *s, uint32_t f, lg_noise_id id, uint32_t step,
+                      const uint8_t *n, double *score)
+{
+    for (int i = 0; i < 2; i++) {
+        const int q = lg_mk_draw_direction(&b->mk[f], id.key, id.fit, id.replicate, step, i);
+        score[LG_MK_D_A + i] += lg_mk_direction_score(b->params[(size_t)f * LG_MK_PARAMS + (size_t)i], q);
+    }
+    b->device->isa->mk->score(&b->mk[f], b->job->height, b->job->width, n, n + lg_job_sites(b->job), s->tape, score);
 }
 
 static void forward_lattice(lg_dbatch *b, lg_scratch *s, size_t lattice, uint32_t steps, bool keep, int bands)
 {
     const lg_job *job = b->job;
-    const uint32_t f = (uint32_t)(lattice / job->replicates), r = (uint32_t)(lattice % job->replicates);
+    const uint32_t f = lg_cpu_fit(job, lattice), r = lg_cpu_replicate(job, lattice);
     const size_t sites = lg_job_sites(job);
     const lg_noise_id id = lg_cpu_noise(b, f, r);
     uint8_t *n = state_of(b, lattice);
-    double *statistics = b->partial + lattice * b->partial_size + 1 + LG_MK_PARAMS;
+    double *statistics = lg_cpu_part(b, f, r) + 1 + LG_MK_PARAMS, score[LG_MK_PARAMS] = {0};
+    double *scores = keep && lg_cpu_scores(b) ? lg_cpu_part(b, f, r) + b->score_offset : NULL;
     for (uint32_t t = b->step; t < b->step + steps; t++) {
         if (keep && b->checkpoint && t % b->plan.segment == 0)
             memcpy(b->checkpoint + (lattice * segments_of(job, b->plan.segment) + t / b->plan.segment) * 2 * sites, n,
                    2 * sites);
-        step_lattice(b, s, &b->mk[f], id, t, n, keep && b->tape ? b->tape + (lattice * job->steps + t) * sites : NULL,
-                     bands);
+        uint8_t *tape = keep && b->tape ? b->tape + (lattice * job->steps + t) * sites : NULL;
+        step_lattice(b, s, &b->mk[f], id, t, n, scores ? s->tape : tape, bands);
+        if (scores) add_score(b, s, f, id, t, n, score);
         const int k = job->records ? lg_cpu_record_index(job, t + 1) : -1;
-        if (k >= 0) record(b, n, statistics + (size_t)k * (size_t)job->model->statistics);
+        if (k >= 0) record(b, s, n, statistics + (size_t)k * lg_job_kinds(job));
+        if (scores && k >= 0) memcpy(scores + k * LG_MK_PARAMS, score, sizeof score);
     }
+    if (scores && !job->target_stat) memcpy(scores, score, sizeof score);
 }
 
 static void forward(lg_dbatch *b, uint32_t steps, bool keep)
 {
-    const long lattices = (long)b->job->fits * b->job->replicates;
-    const uint32_t R = b->job->replicates;
+    const long lattices = (long)lg_cpu_lattices(b->job);
     if (lg_cpu_by_rows(b)) {
         for (long i = 0; i < lattices; i++)
-            if (!lg_cpu_skips(b, (uint32_t)(i / R)))
+            if (!lg_cpu_skips(b, lg_cpu_fit(b->job, (size_t)i)))
                 forward_lattice(b, &b->scratch[0], (size_t)i, steps, keep, b->device->threads);
         return;
     }
-#pragma omp parallel for schedule(dynamic) num_threads(b->device->threads)
+#pragma omp parallel for schedule(dynamic) num_threads(team(b, steps, STEP_NS))
     for (long i = 0; i < lattices; i++)
-        if (!lg_cpu_skips(b, (uint32_t)(i / R)))
+        if (!lg_cpu_skips(b, lg_cpu_fit(b->job, (size_t)i)))
             forward_lattice(b, &b->scratch[lg_cpu_thread()], (size_t)i, steps, keep, 1);
 }
 
@@ -201,15 +235,17 @@ static void loss(lg_dbatch *b)
 {
     const lg_job *job = b->job;
     const uint32_t R = job->replicates;
-    const long lattices = (long)job->fits * R;
+    const long lattices = (long)lg_cpu_lattices(job);
     if (!lg_cpu_is_statistic(job)) {
-#pragma omp parallel for schedule(static) num_threads(b->device->threads)
-        for (long i = 0; i < lattices; i++)
-            b->partial[(size_t)i * b->partial_size] =
-                squared_error(state_of(b, (size_t)i), target_of(b, (uint32_t)(i / R), (uint32_t)(i % R)),
-                              lg_job_state_bytes(job));
+#pragma omp parallel for schedule(static) num_threads(team(b, 1, LOSS_NS))
+        for (long i = 0; i < lattices; i++) {
+            const uint32_t f = lg_cpu_fit(job, (size_t)i), r = lg_cpu_replicate(job, (size_t)i);
+            *lg_cpu_part(b, f, r) = squared_error(state_of(b, (size_t)i), target_of(b, f, r), lg_job_state_bytes(job));
+        }
     }
     const size_t K = lg_job_statistics(job);
+    if (lg_cpu_is_statistic(job)) lg_cpu_exchange(b, 1 + LG_MK_PARAMS, K);
+    else lg_cpu_exchange(b, 0, 1);
     for (uint32_t f = 0; f < job->fits; f++) {
         if (lg_cpu_skips(b, f)) continue;
         double S;
@@ -225,15 +261,30 @@ static void loss(lg_dbatch *b)
 
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
+/* Task formation: model/spectrum.h. */
+static void inject_waves(const lg_dbatch *b, const lg_scratch *s, const double *adjoint, const uint8_t *state,
+                         float *const *lam)
+{
+    double scaled[LG_FORMATION_STATISTICS];
+    for (int k = 0; k < LG_FORMATION_STATISTICS; k++) scaled[k] = adjoint[k] / b->job->replicates;
+    for (int i = 0; i < 2; i++)
+        lg_formation_adjoint(&b->spectrum, state, i, scaled, s->waves, lam[i] + 1, b->job->width + 2);
+}
+
 /* Adds to the adjoints what recorded statistics ask for at this state: means 1 / HW, variances 2 (x - mean) / HW. */
-static void inject(const lg_dbatch *b, uint32_t f, int index, const uint8_t *state, float *const *lam)
+static void inject(const lg_dbatch *b, const lg_scratch *scratch, uint32_t f, int index, const uint8_t *state,
+                   float *const *lam)
 {
     const lg_job *job = b->job;
     const uint32_t H = job->height, W = job->width;
-    const double *adjoint = b->stat_adjoint + f * (size_t)lg_job_statistics(job) + (size_t)index * 4;
+    const double *adjoint = b->stat_adjoint + (f * (size_t)job->records + (size_t)index) * lg_job_kinds(job);
+    if (job->task == LG_TASK_formation) {
+        inject_waves(b, scratch, adjoint, state, lam);
+        return;
+    }
     const double scale = 1.0 / ((double)lg_job_sites(job) * job->replicates);
     double mean[4];
-    record(b, state, mean);
+    record(b, scratch, state, mean);
     for (int s = 0; s < 2; s++) {
         const float base = (float)(scale * (adjoint[s] - 2.0 * adjoint[2 + s] * mean[s])),
                     slope = (float)(scale * 2.0 * adjoint[2 + s]);
@@ -268,17 +319,14 @@ static void step_back(const lg_dbatch *b, lg_scratch *s, const lg_mk_fit *fit, l
     const uint32_t H = b->job->height, W = b->job->width;
     uint8_t *plane[2] = {s->planes, s->planes + lg_job_sites(b->job)};
     float *e[2] = {s->pad[2], s->pad[3]};
-    lg_mk_direction_draw d[2];
     float w[2][LG_MK_DIRECTIONS];
-    for (int i = 0; i < 2; i++) {
-        d[i] = lg_mk_draw_direction_soft(fit, id.key, id.fit, id.replicate, step, i);
-        lg_mk_direction_weights(fit, i, &d[i], w[i]);
-    }
+    int q[2];
+    for (int i = 0; i < 2; i++) q[i] = lg_mk_direction_mean(fit, id.key, id.fit, id.replicate, step, i, w[i]);
     if (bands == 1) {
         k->unreact(fit, b->job->binary, id, step, H, W, 0, H, plane[0], plane[1], tape, lam[0], lam[1], e[0], e[1],
                    s->row_sums);
         for (int i = 0; i < 2; i++)
-            k->unmove(i, d[i].q, w[i], fit->capacity, H, W, 0, H, plane[i], lam[i], e[i], next[i], s->row_sums);
+            k->unmove(i, q[i], w[i], fit->capacity, H, W, 0, H, plane[i], lam[i], e[i], next[i], s->row_sums);
     } else {
 #pragma omp parallel for schedule(static) num_threads(bands)
         for (int t = 0; t < bands; t++)
@@ -287,7 +335,7 @@ static void step_back(const lg_dbatch *b, lg_scratch *s, const lg_mk_fit *fit, l
 #pragma omp parallel for schedule(static) num_threads(bands)
         for (int t = 0; t < bands; t++)
             for (int i = 0; i < 2; i++)
-                k->unmove(i, d[i].q, w[i], fit->capacity, H, W, band_start(H, t, bands), band_start(H, t + 1, bands),
+                k->unmove(i, q[i], w[i], fit->capacity, H, W, band_start(H, t, bands), band_start(H, t + 1, bands),
                           plane[i], lam[i], e[i], next[i], s->row_sums);
     }
     for (int i = 0; i < 2; i++) {
@@ -323,7 +371,7 @@ static void finish(const lg_dbatch *b, const lg_scratch *s, uint32_t f, double *
 static void backward_lattice(lg_dbatch *b, lg_scratch *s, size_t lattice, int bands)
 {
     const lg_job *job = b->job;
-    const uint32_t f = (uint32_t)(lattice / job->replicates), r = (uint32_t)(lattice % job->replicates);
+    const uint32_t f = lg_cpu_fit(job, lattice), r = lg_cpu_replicate(job, lattice);
     const size_t sites = lg_job_sites(job);
     const lg_noise_id id = lg_cpu_noise(b, f, r);
     const lg_mk_fit *fit = &b->mk[f];
@@ -338,26 +386,35 @@ static void backward_lattice(lg_dbatch *b, lg_scratch *s, size_t lattice, int ba
         if (!b->tape) remake_segment(b, s, fit, id, lattice, first, end, s->planes, bands);
         for (uint32_t t = end; t-- > first;) {
             const int k = lg_cpu_is_statistic(job) ? lg_cpu_record_index(job, t + 1) : -1;
-            if (k >= 0) inject(b, f, k, s->planes, lam);
+            if (k >= 0) inject(b, s, f, k, s->planes, lam);
             step_back(b, s, fit, id, t, tape + (t - first) * sites, lam, next, bands);
         }
         end = first;
     }
-    finish(b, s, f, b->partial + lattice * b->partial_size + 1);
+    finish(b, s, f, lg_cpu_part(b, f, r) + 1);
 }
 
 static void backward(lg_dbatch *b)
 {
     const uint32_t R = b->job->replicates;
-    const long lattices = (long)b->job->fits * R;
+    const long lattices = (long)lg_cpu_lattices(b->job);
+    if (lg_cpu_scores(b)) {
+        lg_cpu_exchange(b, b->score_offset, lg_cpu_score_size(b->job));
+        for (uint32_t f = 0; f < b->job->fits; f++)
+            if (!lg_cpu_skips(b, f)) lg_cpu_score_gradient(b, f, 0, 1 + LG_MK_PARAMS);
+        return;
+    }
     if (lg_cpu_by_rows(b)) {
         for (long i = 0; i < lattices; i++)
-            if (!lg_cpu_skips(b, (uint32_t)(i / R))) backward_lattice(b, &b->scratch[0], (size_t)i, b->device->threads);
+            if (!lg_cpu_skips(b, lg_cpu_fit(b->job, (size_t)i)))
+                backward_lattice(b, &b->scratch[0], (size_t)i, b->device->threads);
     } else {
-#pragma omp parallel for schedule(dynamic) num_threads(b->device->threads)
+#pragma omp parallel for schedule(dynamic) num_threads(team(b, b->job->steps, BACK_NS))
         for (long i = 0; i < lattices; i++)
-            if (!lg_cpu_skips(b, (uint32_t)(i / R))) backward_lattice(b, &b->scratch[lg_cpu_thread()], (size_t)i, 1);
+            if (!lg_cpu_skips(b, lg_cpu_fit(b->job, (size_t)i)))
+                backward_lattice(b, &b->scratch[lg_cpu_thread()], (size_t)i, 1);
     }
+    lg_cpu_exchange(b, 1, LG_MK_PARAMS);
     for (uint32_t f = 0; f < b->job->fits; f++)
         if (!lg_cpu_skips(b, f)) lg_cpu_reduce(b, f, R, 1, LG_MK_PARAMS, 1.0, b->gradient + (size_t)f * LG_MK_PARAMS);
 }

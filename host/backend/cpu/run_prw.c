@@ -5,11 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WALKERS = 64, STATE_WORDS = 4 };
+enum { STATE_WORDS = 4 };
 
+/* About what a step of a walker takes, for lg_cpu_team: a step, a step of the jacobian. */
+static const double STEP_NS = 1.6, BACK_NS = 9.0;
+
+/* Chunks are the parts of a batch. */
 static size_t chunks_of(const lg_job *job)
 {
-    return ((size_t)job->replicates + WALKERS - 1) / WALKERS;
+    return lg_job_parts(job);
+}
+
+/* Threads for a loop over the chunks of this process. */
+static int team(const lg_dbatch *b, uint32_t steps, double ns)
+{
+    return lg_cpu_team(b, (double)lg_cpu_lattices(b->job) * LG_PART_WALKERS * steps * ns);
 }
 
 static void plan(const lg_job *job, int threads, bool gradients, size_t limit, lg_plan *out)
@@ -22,22 +32,28 @@ static void plan(const lg_job *job, int threads, bool gradients, size_t limit, l
     out->total_bytes = out->state_bytes + job->fits * chunks_of(job) * 3 * job->steps * sizeof(double);
 }
 
-/* Parts of a chunk: msd sums [steps] (exact integers held as int64), then the jacobian [steps][2]. */
+/* Parts of a chunk: msd sums [steps] (exact integers held as int64), then the jacobian [steps][2], or for the method score the
+ * sums [steps][4] of the score kernel. */
 static bool allocate(lg_dbatch *b)
 {
     const lg_job *job = b->job;
     b->prw = calloc(job->fits, sizeof *b->prw);
     b->walk = calloc((size_t)job->fits * STATE_WORDS * job->replicates, sizeof *b->walk);
-    b->partial_size = 3 * (size_t)job->steps;
+    b->partial_size = (lg_cpu_scores(b) ? 5 : 3) * (size_t)job->steps;
+    if (lg_cpu_scores(b) && !(b->axis_mean = calloc((size_t)job->fits * job->steps, sizeof *b->axis_mean)))
+        return false;
     b->partial = calloc(job->fits * chunks_of(job) * b->partial_size + 1, sizeof *b->partial);
     return b->prw && b->walk && b->partial;
 }
 
 static void prepare(lg_dbatch *b)
 {
-    for (size_t f = 0; f < b->job->fits; f++)
-        lg_prw_prepare(b->params[f * LG_PRW_PARAMS], b->params[f * LG_PRW_PARAMS + 1], b->job->binary, b->job->tau,
-                       &b->prw[f]);
+    const lg_job *job = b->job;
+    for (size_t f = 0; f < job->fits; f++) {
+        lg_prw_prepare(b->params[f * LG_PRW_PARAMS], b->params[f * LG_PRW_PARAMS + 1], job->binary, b->tau, &b->prw[f]);
+        if (job->binary == LG_ESTIMATOR_gr) b->prw[f].keep_draws = job->draws;
+        if (job->categorical == LG_ESTIMATOR_gr) b->prw[f].velocity_draws = job->draws;
+    }
 }
 
 static void reset(lg_dbatch *b)
@@ -47,8 +63,8 @@ static void reset(lg_dbatch *b)
 
 static void chunk_range(const lg_job *job, size_t chunk, uint32_t *first, uint32_t *count)
 {
-    *first = (uint32_t)chunk * WALKERS;
-    *count = job->replicates - *first < WALKERS ? job->replicates - *first : WALKERS;
+    *first = (uint32_t)chunk * LG_PART_WALKERS;
+    *count = job->replicates - *first < LG_PART_WALKERS ? job->replicates - *first : LG_PART_WALKERS;
 }
 
 static void forward_chunk(lg_dbatch *b, size_t f, size_t chunk, uint32_t steps)
@@ -67,13 +83,13 @@ static void forward_chunk(lg_dbatch *b, size_t f, size_t chunk, uint32_t steps)
 
 static void forward(lg_dbatch *b, uint32_t steps, bool keep)
 {
-    const size_t chunks = chunks_of(b->job);
-    const long total = (long)(b->job->fits * chunks);
+    const lg_job *job = b->job;
+    const long total = (long)lg_cpu_lattices(job);
     (void)keep;
-#pragma omp parallel for schedule(static) num_threads(b->device->threads)
+#pragma omp parallel for schedule(static) num_threads(team(b, steps, STEP_NS))
     for (long i = 0; i < total; i++)
-        if (!lg_cpu_skips(b, (uint32_t)((size_t)i / chunks)))
-            forward_chunk(b, (size_t)i / chunks, (size_t)i % chunks, steps);
+        if (!lg_cpu_skips(b, lg_cpu_fit(job, (size_t)i)))
+            forward_chunk(b, lg_cpu_fit(job, (size_t)i), lg_cpu_replicate(job, (size_t)i), steps);
 }
 
 /* MSD_t = sum over walkers / walkers; the integer sums make the order irrelevant. */
@@ -81,6 +97,7 @@ static void loss(lg_dbatch *b)
 {
     const lg_job *job = b->job;
     const size_t chunks = chunks_of(job);
+    lg_cpu_exchange(b, 0, job->steps);
     for (uint32_t f = 0; f < job->fits; f++) {
         if (lg_cpu_skips(b, f)) continue;
         for (uint32_t k = 0; k < job->records; k++) {
@@ -94,22 +111,71 @@ static void loss(lg_dbatch *b)
     }
 }
 
+/* Method score. The axes of a walker are walks of their own: n = 2 R of them, MSD_t = 2 mean(x_t^2), and MSD_t without one of
+ * them is less by delta = 2 (x_t^2 - mean) / (n - 1); the rest is rules/score.h. */
+static void score_gradient(lg_dbatch *b, uint32_t f)
+{
+    const lg_job *job = b->job;
+    const double others = 2.0 * job->replicates - 1.0;
+    const double *weight = job->weight_stat + lg_job_statistic_offset(job, f);
+    double *g = b->gradient + (size_t)f * LG_PRW_PARAMS;
+    g[0] = g[1] = 0.0;
+    for (uint32_t c = 0; c < chunks_of(job); c++) {
+        const double *sums = lg_cpu_part(b, f, c) + job->steps;
+        for (uint32_t k = 0; k < job->records; k++) {
+            const double *at = sums + 4 * (size_t)(job->record[k] - 1);
+            const double a = b->stat_adjoint[(size_t)f * job->records + k];
+            for (int p = 0; p < LG_PRW_PARAMS; p++)
+                g[p] += a * 2.0 / others * at[p] - weight[k] * 4.0 / (others * others) * at[2 + p];
+        }
+    }
+}
+
+static void backward_score(lg_dbatch *b)
+{
+    const lg_job *job = b->job;
+    const long total = (long)lg_cpu_lattices(job);
+    for (uint32_t f = 0; f < job->fits; f++)
+        for (uint32_t k = 0; k < job->records; k++)
+            b->axis_mean[(size_t)f * job->steps + job->record[k] - 1] =
+                0.5 * b->statistics[(size_t)f * job->records + k];
+#pragma omp parallel for schedule(static) num_threads(team(b, job->steps, BACK_NS))
+    for (long i = 0; i < total; i++) {
+        const uint32_t f = lg_cpu_fit(job, (size_t)i), chunk = lg_cpu_replicate(job, (size_t)i);
+        if (lg_cpu_skips(b, f)) continue;
+        uint32_t first, count;
+        chunk_range(job, chunk, &first, &count);
+        double *sums = lg_cpu_part(b, f, chunk) + job->steps;
+        memset(sums, 0, 4 * (size_t)job->steps * sizeof *sums);
+        b->device->isa->prw->score(&b->prw[f], lg_cpu_noise(b, f, 0), first, count, job->steps, job->v0_const,
+                                   b->axis_mean + (size_t)f * job->steps, sums);
+    }
+    lg_cpu_exchange(b, job->steps, 4 * (size_t)job->steps);
+    for (uint32_t f = 0; f < job->fits; f++)
+        if (!lg_cpu_skips(b, f)) score_gradient(b, f);
+}
+
 static void backward(lg_dbatch *b)
 {
     const lg_job *job = b->job;
-    const size_t chunks = chunks_of(job);
-    const long total = (long)(job->fits * chunks);
-#pragma omp parallel for schedule(static) num_threads(b->device->threads)
-    for (long i = 0; i < total; i++) {
-        const size_t f = (size_t)i / chunks;
-        if (lg_cpu_skips(b, (uint32_t)f)) continue;
-        uint32_t first, count;
-        chunk_range(job, (size_t)i % chunks, &first, &count);
-        double *jacobian = b->partial + (size_t)i * b->partial_size + job->steps;
-        memset(jacobian, 0, 2 * (size_t)job->steps * sizeof *jacobian);
-        b->device->isa->prw->jacobian(&b->prw[f], lg_cpu_noise(b, (uint32_t)f, 0), first, count, job->steps,
-                                      job->v0_const, jacobian);
+    if (lg_cpu_scores(b)) {
+        backward_score(b);
+        return;
     }
+    const size_t chunks = chunks_of(job);
+    const long total = (long)lg_cpu_lattices(job);
+#pragma omp parallel for schedule(static) num_threads(team(b, job->steps, BACK_NS))
+    for (long i = 0; i < total; i++) {
+        const uint32_t f = lg_cpu_fit(job, (size_t)i), chunk = lg_cpu_replicate(job, (size_t)i);
+        if (lg_cpu_skips(b, f)) continue;
+        uint32_t first, count;
+        chunk_range(job, chunk, &first, &count);
+        double *jacobian = lg_cpu_part(b, f, chunk) + job->steps;
+        memset(jacobian, 0, 2 * (size_t)job->steps * sizeof *jacobian);
+        b->device->isa->prw->jacobian(&b->prw[f], lg_cpu_noise(b, f, 0), first, count, job->steps, job->v0_const,
+                                      jacobian);
+    }
+    lg_cpu_exchange(b, job->steps, 2 * (size_t)job->steps);
     for (size_t f = 0; f < job->fits; f++) {
         if (lg_cpu_skips(b, (uint32_t)f)) continue;
         double *g = b->gradient + f * LG_PRW_PARAMS;

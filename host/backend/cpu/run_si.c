@@ -10,14 +10,18 @@
  * likelihood's 18 counts (as doubles: exact below 2^53). */
 enum { PART_LOSS, PART_GRADIENT, PART_ABSOLUTE, PART_STATISTICS, COUNTS = 18 };
 
+/* About what a site takes, for lg_cpu_team: a step, or the gradient of a pair; a step back of longer runs; the loss. */
+static const double STEP_NS = 0.15, BACK_NS = 2.0, LOSS_NS = 0.01;
+
 static size_t words_of(const lg_job *job)
 {
     return (size_t)job->height * lg_si_words(job->width);
 }
 
-static size_t lattices_of(const lg_job *job)
+/* Threads for a loop over the lattices of this process. */
+static int team(const lg_dbatch *b, uint32_t steps, double ns)
 {
-    return (size_t)job->fits * job->replicates;
+    return lg_cpu_team(b, (double)lg_cpu_lattices(b->job) * (double)lg_job_sites(b->job) * steps * ns);
 }
 
 static bool is_pair(const lg_job *job)
@@ -34,21 +38,22 @@ static size_t segments_of(const lg_job *job, uint32_t segment)
 static size_t tape_bytes(const lg_job *job, int threads, uint32_t segment)
 {
     const size_t bytes = words_of(job) * sizeof(uint64_t);
-    return lattices_of(job) * segments_of(job, segment) * bytes + (size_t)threads * segment * bytes;
+    return lg_cpu_lattices(job) * segments_of(job, segment) * bytes + (size_t)threads * segment * bytes;
 }
 
 static void plan(const lg_job *job, int threads, bool gradients, size_t limit, lg_plan *out)
 {
     const size_t bytes = words_of(job) * sizeof(uint64_t);
     const size_t pools = job->pool * bytes * (job->target && is_pair(job) ? 2 : 1);
-    out->state_bytes = lattices_of(job) * bytes;
+    gradients = gradients && job->method != LG_GRADIENT_score;
+    out->state_bytes = lg_cpu_lattices(job) * bytes;
     out->segment = gradients ? 1 : job->steps;
     size_t fixed = out->state_bytes + pools + (size_t)threads * (bytes + lg_si_scratch_bytes(job->width));
     if (gradients && !is_pair(job)) {
         fixed += (size_t)threads * 2 * lg_job_sites(job) * sizeof(float);
         out->tape_bytes = tape_bytes(job, threads, 1);
         if (fixed + out->tape_bytes > limit && job->steps > 2) {
-            const double best = sqrt((double)job->steps * (double)lattices_of(job) / threads);
+            const double best = sqrt((double)job->steps * (double)lg_cpu_lattices(job) / threads);
             out->segment = best < 2 ? 2 : (best > job->steps ? job->steps : (uint32_t)best);
             out->tape_bytes = tape_bytes(job, threads, out->segment);
         }
@@ -70,23 +75,25 @@ static bool allocate(lg_dbatch *b)
     const lg_job *job = b->job;
     const size_t words = words_of(job), K = lg_job_statistics(job);
     b->si = calloc(job->fits, sizeof *b->si);
-    b->bits = calloc(2 * lattices_of(job) * words, sizeof *b->bits); /* states, and the pairs' start states */
+    b->bits = calloc(2 * lg_cpu_lattices(job) * words, sizeof *b->bits); /* states, and the pairs' start states */
     b->start_bits = pack_pool(b, job->start, job->pool);
-    b->partial_size = PART_STATISTICS + (K > COUNTS ? K : COUNTS);
-    b->partial = calloc(lattices_of(job) * b->partial_size, sizeof *b->partial);
+    b->score_offset = PART_STATISTICS + (K > COUNTS ? K : COUNTS);
+    b->partial_size = b->score_offset + lg_cpu_score_size(job);
+    b->partial = calloc((size_t)job->fits * job->replicates * b->partial_size, sizeof *b->partial);
     if (!b->si || !b->bits || !b->start_bits || !b->partial) return false;
     if (job->target && !(b->target_bits = pack_pool(b, job->target, job->task == LG_TASK_transition ? job->pool : 1)))
         return false;
-    if (b->gradients && !is_pair(job)) {
-        b->states = malloc(lattices_of(job) * segments_of(job, b->plan.segment) * words * sizeof *b->states);
+    const bool back = b->gradients && !lg_cpu_scores(b);
+    if (back && !is_pair(job)) {
+        b->states = malloc(lg_cpu_lattices(job) * segments_of(job, b->plan.segment) * words * sizeof *b->states);
         if (!b->states) return false;
     }
     for (int t = 0; t < b->device->threads; t++) {
         lg_scratch *s = &b->scratch[t];
-        s->bits = malloc((1 + (b->gradients ? (size_t)b->plan.segment : 0)) * words * sizeof *s->bits);
+        s->bits = malloc((1 + (back ? (size_t)b->plan.segment : 0)) * words * sizeof *s->bits);
         s->si = malloc(lg_si_scratch_bytes(job->width));
         if (!s->bits || !s->si) return false;
-        if (!b->gradients || is_pair(job)) continue;
+        if (!back || is_pair(job)) continue;
         s->adj = malloc(lg_job_sites(job) * sizeof *s->adj);
         s->work = malloc(lg_job_sites(job) * sizeof *s->work);
         if (!s->adj || !s->work) return false;
@@ -96,8 +103,10 @@ static bool allocate(lg_dbatch *b)
 
 static void prepare(lg_dbatch *b)
 {
-    for (uint32_t f = 0; f < b->job->fits; f++)
-        lg_si_prepare(b->params[f], log1p(-b->params[f]), b->job->tau, &b->si[f]);
+    for (uint32_t f = 0; f < b->job->fits; f++) {
+        lg_si_prepare(b->params[f], log1p(-b->params[f]), b->tau, &b->si[f]);
+        b->si[f].draws = lg_estimator_draws(b->job->binary, b->job->draws);
+    }
 }
 
 static uint64_t *state_of(const lg_dbatch *b, size_t lattice)
@@ -108,10 +117,9 @@ static uint64_t *state_of(const lg_dbatch *b, size_t lattice)
 static void reset(lg_dbatch *b)
 {
     const size_t words = words_of(b->job);
-    for (size_t i = 0; i < lattices_of(b->job); i++)
+    for (size_t i = 0; i < lg_cpu_lattices(b->job); i++)
         memcpy(state_of(b, i),
-               b->start_bits +
-                   lg_cpu_pool_index(b, (uint32_t)(i / b->job->replicates), (uint32_t)(i % b->job->replicates)) * words,
+               b->start_bits + lg_cpu_pool_index(b, lg_cpu_fit(b->job, i), lg_cpu_replicate(b->job, i)) * words,
                words * sizeof(uint64_t));
 }
 
@@ -133,6 +141,17 @@ static void step_lattice(const lg_dbatch *b, int thread, const lg_si_fit *fit, l
                 (uint32_t)((uint64_t)H * ((uint32_t)t + 1) / (uint32_t)bands), x, y, b->scratch[lg_cpu_thread()].si);
 }
 
+/* Adds d log P(y | x) / dbeta of a step from x to y. */
+static void add_score(const lg_dbatch *b, uint32_t f, const uint64_t *x, const uint64_t *y, double *score)
+{
+    const uint32_t H = b->job->height;
+    uint64_t counts[2][9] = {{0}};
+    b->device->isa->si->pair_counts(H, b->job->width, 0, H, x, y, counts);
+    for (int n = 1; n <= LG_SI_NEIGHBOURS; n++)
+        for (int fired = 0; fired < 2; fired++)
+            *score += (double)counts[fired][n] * lg_si_score(b->params[f], n, fired);
+}
+
 static double aware_fraction(const lg_job *job, const uint64_t *bits)
 {
     uint64_t sum = 0;
@@ -144,35 +163,39 @@ static void forward_lattice(lg_dbatch *b, int thread, size_t lattice, uint32_t s
 {
     const lg_job *job = b->job;
     const size_t words = words_of(job);
-    const uint32_t f = (uint32_t)(lattice / job->replicates), r = (uint32_t)(lattice % job->replicates);
+    const uint32_t f = lg_cpu_fit(job, lattice), r = lg_cpu_replicate(job, lattice);
     const lg_noise_id id = lg_cpu_noise(b, f, r);
     uint64_t *x = state_of(b, lattice), *y = b->scratch[thread].bits;
-    double *statistics = b->partial + lattice * b->partial_size + PART_STATISTICS;
-    if (is_pair(job)) memcpy(x + lattices_of(job) * words, x, words * sizeof *x); /* backward wants the state before */
+    double *statistics = lg_cpu_part(b, f, r) + PART_STATISTICS, score = 0.0;
+    double *scores = keep && lg_cpu_scores(b) ? lg_cpu_part(b, f, r) + b->score_offset : NULL;
+    if (is_pair(job))
+        memcpy(x + lg_cpu_lattices(job) * words, x, words * sizeof *x); /* backward wants the state before */
     for (uint32_t t = b->step; t < b->step + steps; t++) {
         if (keep && b->states && t % b->plan.segment == 0)
             memcpy(b->states + (lattice * segments_of(job, b->plan.segment) + t / b->plan.segment) * words, x,
                    words * sizeof *x);
         step_lattice(b, thread, &b->si[f], id, t, x, y, by_rows);
+        if (scores) add_score(b, f, x, y, &score);
         memcpy(x, y, words * sizeof *x);
         const int k = job->records ? lg_cpu_record_index(job, t + 1) : -1;
         if (k >= 0) statistics[k] = aware_fraction(job, x);
+        if (scores && (k >= 0 || !job->target_stat)) scores[k >= 0 ? k : 0] = score;
     }
 }
 
 static void forward(lg_dbatch *b, uint32_t steps, bool keep)
 {
-    const long lattices = (long)lattices_of(b->job);
-    const uint32_t R = b->job->replicates;
+    const long lattices = (long)lg_cpu_lattices(b->job);
     if (b->job->loss == LG_LOSS_nll && keep) return; /* the likelihood needs no simulation */
     if (lg_cpu_by_rows(b)) {
         for (long i = 0; i < lattices; i++)
-            if (!lg_cpu_skips(b, (uint32_t)(i / R))) forward_lattice(b, 0, (size_t)i, steps, keep, true);
+            if (!lg_cpu_skips(b, lg_cpu_fit(b->job, (size_t)i))) forward_lattice(b, 0, (size_t)i, steps, keep, true);
         return;
     }
-#pragma omp parallel for schedule(dynamic, 4) num_threads(b->device->threads)
+#pragma omp parallel for schedule(dynamic, 4) num_threads(team(b, steps, STEP_NS))
     for (long i = 0; i < lattices; i++)
-        if (!lg_cpu_skips(b, (uint32_t)(i / R))) forward_lattice(b, lg_cpu_thread(), (size_t)i, steps, keep, false);
+        if (!lg_cpu_skips(b, lg_cpu_fit(b->job, (size_t)i)))
+            forward_lattice(b, lg_cpu_thread(), (size_t)i, steps, keep, false);
 }
 
 /* ---- loss ------------------------------------------------------------------------------------------------------- */
@@ -193,9 +216,9 @@ static int64_t aware_sites(const lg_job *job, const uint64_t *bits)
 static void loss_lattice(lg_dbatch *b, size_t lattice)
 {
     const lg_job *job = b->job;
-    const uint32_t f = (uint32_t)(lattice / job->replicates), r = (uint32_t)(lattice % job->replicates);
+    const uint32_t f = lg_cpu_fit(job, lattice), r = lg_cpu_replicate(job, lattice);
     const uint64_t *x = state_of(b, lattice), *observed = target_of(b, f, r);
-    double *part = b->partial + lattice * b->partial_size;
+    double *part = lg_cpu_part(b, f, r);
     if (job->loss == LG_LOSS_nll) {
         uint64_t counts[2][9] = {{0}};
         b->device->isa->si->pair_counts(job->height, job->width, 0, job->height, x, observed, counts);
@@ -233,7 +256,7 @@ static void count_loss(lg_dbatch *b, uint32_t f)
     const uint32_t R = b->job->replicates;
     double sum = 0.0;
     for (uint32_t r = 0; r < R; r++) {
-        const double d = b->partial[((size_t)f * R + r) * b->partial_size + PART_LOSS];
+        const double d = lg_cpu_part(b, f, r)[PART_LOSS];
         sum += d * d;
     }
     b->loss[f] = sum / R;
@@ -245,10 +268,13 @@ static void loss(lg_dbatch *b)
     const uint32_t R = job->replicates;
     const size_t K = lg_job_statistics(job);
     if (!lg_cpu_is_statistic(job)) {
-        const long lattices = (long)lattices_of(job);
-#pragma omp parallel for schedule(static) num_threads(b->device->threads)
+        const long lattices = (long)lg_cpu_lattices(job);
+#pragma omp parallel for schedule(static) num_threads(team(b, 1, LOSS_NS))
         for (long i = 0; i < lattices; i++) loss_lattice(b, (size_t)i);
     }
+    if (lg_cpu_is_statistic(job)) lg_cpu_exchange(b, PART_STATISTICS, K);
+    else if (job->loss == LG_LOSS_nll) lg_cpu_exchange(b, PART_STATISTICS, COUNTS);
+    else lg_cpu_exchange(b, PART_LOSS, 1);
     for (uint32_t f = 0; f < job->fits; f++) {
         double value[COUNTS];
         if (lg_cpu_skips(b, f)) continue;
@@ -272,9 +298,9 @@ static void loss(lg_dbatch *b)
 static void backward_pair(lg_dbatch *b, int thread, size_t lattice)
 {
     const lg_job *job = b->job;
-    const uint32_t f = (uint32_t)(lattice / job->replicates), r = (uint32_t)(lattice % job->replicates);
-    double *part = b->partial + lattice * b->partial_size, out[2] = {0.0, 0.0};
-    const uint64_t *y = state_of(b, lattice), *x = y + lattices_of(job) * words_of(job);
+    const uint32_t f = lg_cpu_fit(job, lattice), r = lg_cpu_replicate(job, lattice);
+    double *part = lg_cpu_part(b, f, r), out[2] = {0.0, 0.0};
+    const uint64_t *y = state_of(b, lattice), *x = y + lg_cpu_lattices(job) * words_of(job);
     const bool counting = job->loss == LG_LOSS_count;
     const double scale = counting ? 2.0 * part[PART_LOSS] / job->replicates : b->slope[f];
     b->device->isa->si->pair_gradient(&b->si[f], job->binary, lg_cpu_noise(b, f, r), 0, job->height, job->width, 0,
@@ -302,8 +328,7 @@ static void seed_adjoint(const lg_dbatch *b, uint32_t f, uint32_t r, const uint6
 static void backward_lattice(lg_dbatch *b, int thread, size_t lattice)
 {
     const lg_job *job = b->job;
-    const uint32_t f = (uint32_t)(lattice / job->replicates), r = (uint32_t)(lattice % job->replicates),
-                   segment = b->plan.segment;
+    const uint32_t f = lg_cpu_fit(job, lattice), r = lg_cpu_replicate(job, lattice), segment = b->plan.segment;
     const size_t words = words_of(job);
     const lg_noise_id id = lg_cpu_noise(b, f, r);
     lg_scratch *s = &b->scratch[thread];
@@ -327,21 +352,28 @@ static void backward_lattice(lg_dbatch *b, int thread, size_t lattice)
         }
         end = first;
     }
-    b->partial[lattice * b->partial_size + PART_GRADIENT] = gradient;
+    lg_cpu_part(b, f, r)[PART_GRADIENT] = gradient;
 }
 
 static void backward(lg_dbatch *b)
 {
     const lg_job *job = b->job;
     const uint32_t R = job->replicates;
-    const long lattices = (long)lattices_of(job);
+    const long lattices = (long)lg_cpu_lattices(job);
     if (job->loss == LG_LOSS_nll) return; /* the loss pass has the gradient already */
-#pragma omp parallel for schedule(dynamic, 4) num_threads(b->device->threads)
+    if (lg_cpu_scores(b)) {
+        lg_cpu_exchange(b, b->score_offset, lg_cpu_score_size(job));
+        for (uint32_t f = 0; f < job->fits; f++)
+            if (!lg_cpu_skips(b, f)) lg_cpu_score_gradient(b, f, PART_LOSS, PART_STATISTICS);
+        return;
+    }
+#pragma omp parallel for schedule(dynamic, 4) num_threads(team(b, job->steps, is_pair(job) ? STEP_NS : BACK_NS))
     for (long i = 0; i < lattices; i++) {
-        if (lg_cpu_skips(b, (uint32_t)(i / R))) continue;
+        if (lg_cpu_skips(b, lg_cpu_fit(job, (size_t)i))) continue;
         if (is_pair(job)) backward_pair(b, lg_cpu_thread(), (size_t)i);
         else backward_lattice(b, lg_cpu_thread(), (size_t)i);
     }
+    lg_cpu_exchange(b, PART_GRADIENT, 1);
     for (uint32_t f = 0; f < job->fits; f++)
         if (!lg_cpu_skips(b, f)) lg_cpu_reduce(b, f, R, PART_GRADIENT, 1, 1.0, b->gradient + f);
 }

@@ -17,6 +17,14 @@ lg_ref_event lg_ref_binary(lg_estimator estimator, double p, double u, const dou
     return event;
 }
 
+double lg_ref_mean_weight(const lg_ref_event *event, double p, const lg_ref_more *more, size_t at, double tau)
+{
+    double sum = event->weight;
+    for (size_t k = 0; k < more->count; k++)
+        sum += lg_ref_binary(LG_ESTIMATOR_gs, p, 0.0, more->noise + k * more->stride + at, tau).weight;
+    return sum / (double)(1 + more->count);
+}
+
 int lg_ref_softmax(int classes, const double *z, double tau, double *y)
 {
     int best = 0;

@@ -81,7 +81,7 @@ static void react(const lg_ref_mk *in, lg_ref_mk_run *run, size_t lattice)
             lg_ref_binary(in->binary, p, u, in->gumbel_reaction ? in->gumbel_reaction + 2 * e : NULL, in->tau);
         run->p_chosen[e] = p;
         run->fired[e] = event.fired;
-        run->weight[e] = event.weight;
+        run->weight[e] = lg_ref_mean_weight(&event, p, &in->more_reaction, 2 * e, in->tau);
         out[i + (c >= 4 ? S : 0)] += c % 2 ? -event.fired : event.fired;
     }
 }
@@ -125,6 +125,26 @@ void lg_ref_mk_free(lg_ref_mk_run *run)
     memset(run, 0, sizeof *run);
 }
 
+/* ---- score ------------------------------------------------------------------------------------------------------- */
+
+void lg_ref_mk_score(const lg_ref_mk *in, const lg_ref_mk_run *run, double *score)
+{
+    const size_t S = sites_of(in);
+    memset(score, 0, in->batch * 5 * sizeof *score);
+    for (size_t lattice = 0; lattice < in->steps * in->batch; lattice++) {
+        double *own = score + lattice % in->batch * 5;
+        for (size_t s = 0; s < 2; s++)
+            own[s] += run->kernel_index[2 * lattice + s] == STAY ? -1.0 / (1.0 - in->params[s]) : 1.0 / in->params[s];
+        for (size_t i = 0; i < S; i++) {
+            const size_t e = lattice * S + i;
+            const int32_t *n = run->after_diffusion + 2 * lattice * S;
+            const int c = in->channel[e];
+            const double p = run->p_chosen[e], unit = unit_propensity(in, c, n[i], n[S + i]).p;
+            if (p < 1.0) own[2 + c / 2] += run->fired[e] ? unit / p : -unit / (1.0 - p);
+        }
+    }
+}
+
 /* ---- backward ---------------------------------------------------------------------------------------------------- */
 
 /* G: adjoint of the state after the reaction; Gd: of the state before it, both [2][sites]. */
@@ -150,7 +170,7 @@ static void unreact(const lg_ref_mk *in, const lg_ref_mk_run *run, size_t lattic
 /* dL/dD of one plane: dL/dK_q = sum_i Gd(i) T_q(E)(i); dL/dz_4 = y_4 (dL/dK_4 - sum_q y_q dL/dK_q) / tau;
  * dL/dD = -dL/dz_4 / (D (1 - D)). Per site it is the same with w_q = y_4 (delta_q4 - y_q) / tau. */
 static void direction_gradient(const lg_ref_mk *in, const int32_t *E, const double *y, const double *Gd, double D,
-                               double *grad, double *grad_abs)
+                               double share, double *grad, double *grad_abs)
 {
     if (!(D > 0.0 && D < 1.0)) return;
     double others = 0.0; /* 1 - y_4 without cancellation */
@@ -159,9 +179,27 @@ static void direction_gradient(const lg_ref_mk *in, const int32_t *E, const doub
         double sum = 0.0;
         for (size_t q = 0; q < LG_REF_DIRECTIONS; q++)
             sum += y[STAY] * (q == STAY ? others : -y[q]) / in->tau * E[shifted(in, i, q)];
-        const double term = -Gd[i] * sum / (D * (1.0 - D));
+        const double term = share * -Gd[i] * sum / (D * (1.0 - D));
         *grad += term;
         *grad_abs += fabs(term);
+    }
+}
+
+/* The same, averaged over the draws of the direction's noise. */
+static void mean_direction_gradient(const lg_ref_mk *in, const lg_ref_mk_run *run, size_t plane, const double *Gd,
+                                    lg_ref_gradient *gradient)
+{
+    const size_t s = plane % 2;
+    const int32_t *E = run->E + plane * sites_of(in);
+    const double D = in->params[s], share = 1.0 / (double)(1 + in->more.count);
+    direction_gradient(in, E, run->ysoft + plane * LG_REF_DIRECTIONS, Gd, D, share, &gradient->grad[s],
+                       &gradient->abs[s]);
+    for (size_t k = 0; k < in->more.count; k++) {
+        const double *gumbel = in->more.noise + k * in->more.stride + plane * LG_REF_DIRECTIONS;
+        double z[LG_REF_DIRECTIONS], y[LG_REF_DIRECTIONS];
+        for (size_t q = 0; q < LG_REF_DIRECTIONS; q++) z[q] = log_probability(D, q) + gumbel[q];
+        lg_ref_softmax(LG_REF_DIRECTIONS, z, in->tau, y);
+        direction_gradient(in, E, y, Gd, D, share, &gradient->grad[s], &gradient->abs[s]);
     }
 }
 
@@ -187,8 +225,7 @@ void lg_ref_mk_backward(const lg_ref_mk *in, const lg_ref_mk_run *run, double *a
         for (size_t s = 0; s < 2; s++) {
             const size_t plane = 2 * lattice + s;
             const double *Gd = adj_after + plane * S;
-            direction_gradient(in, run->E + plane * S, run->ysoft + plane * LG_REF_DIRECTIONS, Gd, in->params[s],
-                               &gradient->grad[s], &gradient->abs[s]);
+            mean_direction_gradient(in, run, plane, Gd, gradient);
             undiffuse(in, run, plane, Gd, adj + plane * S);
         }
     }

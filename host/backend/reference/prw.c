@@ -24,6 +24,18 @@ static int draw(int classes, const double *p, const double *dlogp, const double 
     return best;
 }
 
+/* The derivatives averaged with those of further draws of the noise, whose first is at index `at`. */
+static void mean_derivative(int classes, const double *p, const double *dlogp, const lg_ref_more *more, size_t at,
+                            double tau, double *dy)
+{
+    for (size_t k = 0; k < more->count; k++) {
+        double one[3];
+        draw(classes, p, dlogp, more->noise + k * more->stride + at, tau, one);
+        for (int c = 0; c < classes; c++) dy[c] += one[c];
+    }
+    for (int c = 0; c < classes; c++) dy[c] /= (double)(1 + more->count);
+}
+
 typedef struct laws {
     double keep[2], dkeep[2];         /* keep, resample; d log / dlogit(p_resample) */
     double velocity[3], dvelocity[3]; /* -1, 0, +1; d log / dlogit(p_center) */
@@ -44,6 +56,7 @@ static void walk(const lg_ref_prw *in, const laws *l, lg_ref_prw_run *run, size_
     double x = 0.0, v = in->v0[start], dx[2] = {0.0, 0.0}, dv[2] = {0.0, 0.0}, dy[3];
     if (in->gumbel_v0) {
         draw(3, l->velocity, l->dvelocity, in->gumbel_v0 + 3 * start, in->tau, dy);
+        mean_derivative(3, l->velocity, l->dvelocity, &in->more_v0, 3 * start, in->tau, dy);
         dv[0] = dy[2] - dy[0];
     }
     run->velocities[axis * (in->steps + 1) * n + walker] = v;
@@ -52,6 +65,8 @@ static void walk(const lg_ref_prw *in, const laws *l, lg_ref_prw_run *run, size_
         double dk[3], dc[3];
         const int k1 = draw(2, l->keep, l->dkeep, in->gumbel_keep + 2 * e, in->tau, dk);
         const int c = draw(3, l->velocity, l->dvelocity, in->gumbel_vel + 3 * e, in->tau, dc);
+        mean_derivative(2, l->keep, l->dkeep, &in->more_keep, 2 * e, in->tau, dk);
+        mean_derivative(3, l->velocity, l->dvelocity, &in->more_vel, 3 * e, in->tau, dc);
         if (in->keep == LG_ESTIMATOR_ste) dk[1] = l->keep[0] * l->keep[1]; /* dk1/dp := 1 */
         const double w = c - 1;
         dv[0] = k1 ? dc[2] - dc[0] : dv[0];           /* k0 dv + k1 dw */
@@ -112,6 +127,24 @@ double lg_ref_prw_loss(const lg_ref_prw *in, const lg_ref_prw_run *run, const do
             }
     }
     return loss;
+}
+
+void lg_ref_prw_score(const lg_ref_prw *in, const lg_ref_prw_run *run, double *score)
+{
+    const size_t n = in->walkers, T = in->steps;
+    const laws l = make_laws(in);
+    for (size_t i = 0; i < 2 * n; i++) {
+        const size_t axis = i / n, walker = i % n;
+        double s[2] = {0.0, 0.0};
+        if (in->gumbel_v0) s[0] = l.dvelocity[(int)in->v0[i] + 1];
+        for (size_t t = 0; t < T; t++) {
+            const size_t e = (axis * T + t) * n + walker;
+            s[1] += l.dkeep[run->resampled[e]];
+            if (run->resampled[e]) s[0] += l.dvelocity[run->category[e]];
+            score[2 * e] = s[0];
+            score[2 * e + 1] = s[1];
+        }
+    }
 }
 
 void lg_ref_prw_free(lg_ref_prw_run *run)

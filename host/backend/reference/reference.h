@@ -27,6 +27,16 @@ typedef struct lg_ref_event {
 
 lg_ref_event lg_ref_binary(lg_estimator estimator, double p, double u, const double *gumbel, double tau);
 
+/* Estimator gr: further draws of a run's Gumbel noise given its outcomes. Each array of noise below may have `count` more like
+ * it behind each other in `more`; derivatives are means over the 1 + count draws. count 0: there are none. */
+typedef struct lg_ref_more {
+    const double *noise;
+    size_t count, stride; /* stride: numbers of one such array */
+} lg_ref_more;
+
+/* weight of an event of probability p with noise at index `at` of the arrays, averaged over all draws. */
+double lg_ref_mean_weight(const lg_ref_event *event, double p, const lg_ref_more *more, size_t at, double tau);
+
 /* y = softmax(z / tau); returns the (first) largest z. z may hold -inf. */
 int lg_ref_softmax(int classes, const double *z, double tau, double *y);
 
@@ -60,6 +70,7 @@ typedef struct lg_ref_si {
     const double *X;      /* [B,H,W] 0 or 1 */
     const double *u;      /* [T,B,H,W]; used by ste */
     const double *gumbel; /* [T,B,H,W,2]: stay, turn aware; used by gs */
+    lg_ref_more more;     /* of gumbel */
 } lg_ref_si;
 
 typedef struct lg_ref_si_run {
@@ -74,6 +85,9 @@ lg_status lg_ref_si_forward(lg_context *ctx, const lg_ref_si *in, lg_ref_si_run 
 void lg_ref_si_backward(const lg_ref_si *in, const lg_ref_si_run *run, double *adj, lg_ref_gradient *gradient);
 void lg_ref_si_free(lg_ref_si_run *run);
 
+/* Score d log P(run) / dbeta of each lattice, [B]. */
+void lg_ref_si_score(const lg_ref_si *in, const lg_ref_si_run *run, double *score);
+
 /* Exact negative log-likelihood of observed next states [B,H,W], summed, and its derivative. */
 double lg_ref_si_nll(const lg_ref_si *in, const double *observed, lg_ref_gradient *gradient);
 
@@ -87,6 +101,7 @@ typedef struct lg_ref_prw {
     const double *gumbel_keep; /* [2,T,n,2]: keep, resample */
     const double *gumbel_vel;  /* [2,T,n,3]: -1, 0, +1 */
     const double *gumbel_v0;   /* [2,n,3]; NULL: v0 is a constant */
+    lg_ref_more more_keep, more_vel, more_v0;
 } lg_ref_prw;
 
 typedef struct lg_ref_prw_run {
@@ -101,6 +116,8 @@ lg_status lg_ref_prw_forward(lg_context *ctx, const lg_ref_prw *in, lg_ref_prw_r
 /* L = sum_t weight_t (msd_t - target_t)^2 (weight NULL: 1); gradient with respect to the logits. */
 double lg_ref_prw_loss(const lg_ref_prw *in, const lg_ref_prw_run *run, const double *target, const double *weight,
                        lg_ref_gradient *gradient);
+/* Scores of the walks up to each step, d log P / dlogit: [2,T,n,2]; without the start where v0 is a constant. */
+void lg_ref_prw_score(const lg_ref_prw *in, const lg_ref_prw_run *run, double *score);
 void lg_ref_prw_free(lg_ref_prw_run *run);
 
 /* ---- MK ---------------------------------------------------------------------------------------------------------- */
@@ -118,6 +135,7 @@ typedef struct lg_ref_mk {
     const int32_t *channel;        /* [T,B,H,W] */
     const double *thresholds;      /* [T,B,6,H,W]; used by ste */
     const double *gumbel_reaction; /* [T,B,H,W,2]: not, fires; used by gs */
+    lg_ref_more more, more_reaction;
 } lg_ref_mk;
 
 typedef struct lg_ref_mk_run {
@@ -137,6 +155,8 @@ lg_status lg_ref_mk_forward(lg_context *ctx, const lg_ref_mk *in, lg_ref_mk_run 
  * wanted). At D = 0 and D = 1, where log D or log(1 - D) is not finite, dL/dD is set to 0. */
 void lg_ref_mk_backward(const lg_ref_mk *in, const lg_ref_mk_run *run, double *adj, double *adj_after,
                         lg_ref_gradient *gradient, double *rates);
+/* Score d log P(run) / d params of each lattice, [B,5]. */
+void lg_ref_mk_score(const lg_ref_mk *in, const lg_ref_mk_run *run, double *score);
 void lg_ref_mk_free(lg_ref_mk_run *run);
 
 #endif

@@ -61,7 +61,7 @@ lg_status lg_ref_si_forward(lg_context *ctx, const lg_ref_si *in, lg_ref_si_run 
                                                      in->gumbel ? in->gumbel + 2 * e : NULL, in->tau);
             run->fired[e] = event.fired;
             run->soft[e] = event.soft;
-            run->weight[e] = event.weight;
+            run->weight[e] = lg_ref_mean_weight(&event, run->p[e], &in->more, 2 * e, in->tau);
             run->states[e + slice] = run->states[e] + event.fired * (1 - run->states[e]);
         }
     return LG_OK;
@@ -90,6 +90,17 @@ void lg_ref_si_backward(const lg_ref_si *in, const lg_ref_si_run *run, double *a
     memset(gradient, 0, sizeof *gradient);
     for (size_t lattice = in->steps * in->batch; lattice-- > 0;)
         backward_lattice(in, run, lattice * sites, adj + lattice * sites + slice, adj + lattice * sites, gradient);
+}
+
+void lg_ref_si_score(const lg_ref_si *in, const lg_ref_si_run *run, double *score)
+{
+    const size_t sites = in->height * in->width, slice = in->batch * sites;
+    memset(score, 0, in->batch * sizeof *score);
+    for (size_t e = 0; e < in->steps * slice; e++) {
+        const int N = run->neighbours[e];
+        if (run->states[e] || N == 0) continue; /* no draw */
+        score[e % slice / sites] += run->fired[e] ? dp_dbeta(in, N) / run->p[e] : -dp_dbeta(in, N) / (1.0 - run->p[e]);
+    }
 }
 
 void lg_ref_si_free(lg_ref_si_run *run)

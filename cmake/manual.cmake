@@ -1,0 +1,32 @@
+# cmake -DTOOL=... -DOUTPUT=... -P manual.cmake: writes man1/, man5/, latgrad.bash and _latgrad into OUTPUT.
+
+function(print file)
+    execute_process(COMMAND "${TOOL}" help ${ARGN} OUTPUT_FILE "${OUTPUT}/${file}" RESULT_VARIABLE failed)
+    if(failed)
+        message(FATAL_ERROR "latgrad help ${ARGN} failed: ${failed}")
+    endif()
+endfunction()
+
+file(REMOVE_RECURSE "${OUTPUT}/man1" "${OUTPUT}/man5")
+file(MAKE_DIRECTORY "${OUTPUT}/man1" "${OUTPUT}/man5")
+execute_process(COMMAND "${TOOL}" help --pages OUTPUT_VARIABLE pages COMMAND_ERROR_IS_FATAL ANY)
+string(STRIP "${pages}" pages)
+string(REPLACE "\n" ";" pages "${pages}")
+print(man1/latgrad.1 --man)
+foreach(page IN LISTS pages)
+    if(page STREQUAL "config")
+        print(man5/latgrad-config.5 --man config)
+    else()
+        print(man1/latgrad-${page}.1 --man ${page})
+    endif()
+endforeach()
+print(latgrad.bash --completion bash)
+print(_latgrad --completion zsh)
+
+# -n: no name and time inside, so that the same page gives the same bytes.
+find_program(gzip gzip)
+if(gzip)
+    file(GLOB files "${OUTPUT}/man?/*")
+    execute_process(COMMAND "${gzip}" -9nf ${files} COMMAND_ERROR_IS_FATAL ANY)
+endif()
+file(TOUCH "${OUTPUT}/stamp")
