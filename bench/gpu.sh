@@ -82,7 +82,7 @@ check "conformance table, cuda against the oracle and the cpu backend" "$build/c
 check "conformance table, cpu against the oracle" "$build/conformance" --device cpu
 sanitizer=$(command -v compute-sanitizer || true)
 for tool in memcheck racecheck initcheck synccheck; do
-    for case in mk-smallest mk-odd mk-large si-curve si-large-curve prw; do
+    for case in mk-odd mk-cluster mk-wide si-curve si-large-curve prw-long; do
         if [ -n "$sanitizer" ]; then
             check "compute-sanitizer $tool, $case" timeout 60 "$sanitizer" --tool "$tool" --error-exitcode 9 "$build/conformance" \
                 --device cuda --case "$case" --quiet

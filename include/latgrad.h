@@ -185,6 +185,7 @@ typedef struct lg_problem_info {
     int statistics; /* length of the statistics vector of a fit; 0 for state losses */
     size_t state_bytes, tape_bytes, total_bytes; /* memory the batch takes on the device */
     int64_t checkpoint_interval;                 /* steps between tape checkpoints; 0 = the whole tape is kept */
+    const char *kernels;                         /* which of several ways the device takes, in words; or "" */
 } lg_problem_info;
 
 LG_API void lg_problem_describe(const lg_problem *problem, lg_problem_info *info);
@@ -327,6 +328,22 @@ LG_API const double *lg_result_target(const lg_result *result);
 LG_API const double *lg_result_weight(const lg_result *result);
 LG_API const double *lg_result_statistics(const lg_result *result, int fit);
 
+/* What a search without gradients (method.name) leaves: its generations, and of abc and abc_smc weighted samples of the posterior
+ * under a prior that is uniform between the bounds. The arrays belong to the result. */
+enum { LG_POSTERIOR_PARAMS = 8 };
+
+typedef struct lg_posterior {
+    int generations, samples;
+    const double *generation; /* [generations][4]: tolerance or lowest loss, candidates so far, acceptance rate, effective size */
+    const double *sample, *weight, *distance;        /* [samples][params], [samples], [samples]; NULL where samples is 0 */
+    double mean[LG_POSTERIOR_PARAMS], sd[LG_POSTERIOR_PARAMS]; /* weighted; NaN where samples is 0 */
+    double low[LG_POSTERIOR_PARAMS], high[LG_POSTERIOR_PARAMS]; /* 2.5 and 97.5 % quantiles */
+    double effective;                                /* 1 / sum of squared weights */
+} lg_posterior;
+
+/* false: the result is one of a gradient method, or without memory for the quantiles. */
+LG_API bool lg_result_posterior(const lg_result *result, lg_posterior *out);
+
 /* ============================================================================== several processes === */
 
 /* The processes of one job, started together by mpirun or srun, share out its fits: every rank runs a slice, rank 0 gets
@@ -456,7 +473,8 @@ typedef struct lg_gradcheck_row {
     double bias, bias_error, relative_bias; /* relative_bias = bias / reference: below -1 for a wrong sign */
     double sign;            /* share of runs with the reference's sign; NaN where that is not resolved */
     double samples;         /* gradients whose mean has the stated relative error; infinite where the bias is larger */
-    double cosine, seconds; /* of the estimator: between its mean and the reference; a gradient's time */
+    double cosine, seconds; /* of the estimator: between its mean and the reference; a gradient's processor time on the cpu,
+                             * its time elsewhere */
     const char *expectation;
     bool pass;
     char note[200]; /* why it failed or is zero; "" */

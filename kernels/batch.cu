@@ -1,4 +1,4 @@
-/* The CUDA backend's batch: memory plan, allocation, running, reads; and its table of functions.
+/* The CUDA backend's batch: memory plan, allocation, parameters, start states. run.cu runs and reads it.
  *
  * The layout of a batch is a size for each of its buffers. A plan adds them up; creation allocates them. Where the
  * whole tape does not fit, the tape of a segment of steps is kept and states are stored every segment: the largest
@@ -23,7 +23,7 @@ static size_t pool_bytes(const lg_job *job, const lg_layout *l, bool target)
 }
 
 /* Trace rows that fit into 64 MiB, at most 1024. */
-static size_t rows_at_once(const lg_job *job)
+size_t lg_cuda_rows(const lg_job *job)
 {
     const size_t row = (size_t)job->fits * ((size_t)job->model->params + 3) * sizeof(double),
                  fit = ((size_t)64 << 20) / row;
@@ -38,15 +38,18 @@ static size_t make_layout(const lg_job *job, const lg_device *device, bool gradi
     l->segment = segment;
     model_of(job)->layout(job, device, gradients, l);
     l->bytes[LG_BUF_CLOCK] = sizeof(lg_clock);
-    l->bytes[LG_BUF_OPTIMIZER] = sizeof(lg_optimizer);
-    l->bytes[LG_BUF_FIT_STATE] = F * sizeof(lg_fit_state);
+    l->bytes[LG_BUF_NOISE_FIT] = job->noise_fit ? F * sizeof(uint32_t) : 0;
+    l->bytes[LG_BUF_RESAMPLE] = job->resample ? F * job->pool * sizeof(uint32_t) : 0;
+    l->bytes[LG_BUF_OPTIMIZER] = (job->fit_optimizer ? F : 1) * sizeof(lg_optimizer);
+    l->bytes[LG_BUF_FIT_STATE] = l->bytes[LG_BUF_RESTORED] = F * sizeof(lg_fit_state);
     l->bytes[LG_BUF_PARAMS] = l->bytes[LG_BUF_GRADIENT] = F * P * sizeof(double);
     l->bytes[LG_BUF_LOSS] = l->bytes[LG_BUF_SLOPE] = F * sizeof(double);
-    l->bytes[LG_BUF_ROWS] = gradients ? rows_at_once(job) * F * (P + 3) * sizeof(double) : 0;
+    l->bytes[LG_BUF_ROWS] = gradients ? lg_cuda_rows(job) * F * (P + 3) * sizeof(double) : 0;
     l->bytes[LG_BUF_START] = pool_bytes(job, l, false);
     l->bytes[LG_BUF_TARGET] = pool_bytes(job, l, true);
     l->bytes[LG_BUF_RECORD] = job->records * sizeof(uint32_t);
-    l->bytes[LG_BUF_TARGET_STAT] = l->bytes[LG_BUF_WEIGHT_STAT] = job->target_stat ? K * sizeof(double) : 0;
+    l->bytes[LG_BUF_TARGET_STAT] = l->bytes[LG_BUF_WEIGHT_STAT] =
+        job->target_stat ? (job->stat_per_fit ? F : 1) * K * sizeof(double) : 0;
     l->bytes[LG_BUF_STAT] = l->bytes[LG_BUF_STAT_ADJOINT] = F * K * sizeof(double);
     size_t total = 0;
     for (int i = 0; i < LG_BUF_COUNT; i++) total += (l->bytes[i] + 255) / 256 * 256;
@@ -75,6 +78,7 @@ static lg_status plan_layout(lg_context *ctx, const lg_device *device, const lg_
         if (total < least) least = total;
     }
     plan->segment = l->segment;
+    memcpy(plan->kernels, l->kernels, sizeof plan->kernels);
     plan->state_bytes = l->bytes[LG_BUF_STATE] + l->bytes[LG_BUF_OTHER] + l->bytes[LG_BUF_WORK];
     plan->tape_bytes = l->bytes[LG_BUF_TAPE] + l->bytes[LG_BUF_CHECKPOINT];
     plan->total_bytes = total;
@@ -86,7 +90,7 @@ static lg_status plan_layout(lg_context *ctx, const lg_device *device, const lg_
         (double)least / 1048576.0, (double)limit / 1048576.0);
 }
 
-static lg_status cuda_plan(lg_context *ctx, lg_device *device, const lg_job *job, bool gradients, lg_plan *plan)
+lg_status lg_cuda_plan(lg_context *ctx, lg_device *device, const lg_job *job, bool gradients, lg_plan *plan)
 {
     lg_layout l;
     if (job->task == LG_TASK_formation)
@@ -97,7 +101,7 @@ static lg_status cuda_plan(lg_context *ctx, lg_device *device, const lg_job *job
 
 /* ---- creation --------------------------------------------------------------------------------------------------- */
 
-static void cuda_destroy(lg_dbatch *b)
+void lg_cuda_destroy(lg_dbatch *b)
 {
     if (!b) return;
     cudaSetDevice(b->device->index);
@@ -134,7 +138,11 @@ static void fill_view(lg_dbatch *b)
     v->gamma = job->gamma;
     v->tau = job->tau;
     v->clock = (const lg_clock *)m[LG_BUF_CLOCK];
+    v->noise_fit = (const uint32_t *)m[LG_BUF_NOISE_FIT];
+    v->resample = (const uint32_t *)m[LG_BUF_RESAMPLE];
     v->optimizer = (const lg_optimizer *)m[LG_BUF_OPTIMIZER];
+    v->fit_optimizer = job->fit_optimizer != NULL;
+    v->restored = (const lg_fit_state *)m[LG_BUF_RESTORED];
     v->fit_state = (lg_fit_state *)m[LG_BUF_FIT_STATE];
     v->params = (double *)m[LG_BUF_PARAMS];
     v->loss_value = (double *)m[LG_BUF_LOSS];
@@ -149,6 +157,7 @@ static void fill_view(lg_dbatch *b)
     v->record = (const uint32_t *)m[LG_BUF_RECORD];
     v->target_stat = (const double *)m[LG_BUF_TARGET_STAT];
     v->weight_stat = (const double *)m[LG_BUF_WEIGHT_STAT];
+    v->stat_stride = job->stat_per_fit ? lg_job_statistics(job) : 0;
     v->state = (uint8_t *)m[LG_BUF_STATE];
     v->other = (uint8_t *)m[LG_BUF_OTHER];
     v->work = (uint8_t *)m[LG_BUF_WORK];
@@ -176,7 +185,7 @@ static uint32_t *pack_states(const uint8_t *states, size_t count, uint32_t H, ui
     return bits;
 }
 
-static cudaError_t put(lg_dbatch *b, lg_buffer buffer, const void *from)
+cudaError_t lg_cuda_put(lg_dbatch *b, lg_buffer buffer, const void *from)
 {
     if (!b->layout.bytes[buffer] || !from) return cudaSuccess;
     return cudaMemcpyAsync(b->memory[buffer], from, b->layout.bytes[buffer], cudaMemcpyHostToDevice, b->stream);
@@ -191,13 +200,13 @@ static lg_status put_states(lg_context *ctx, lg_dbatch *b, lg_buffer buffer, con
         from = bits = pack_states(states, b->layout.bytes[buffer] / b->layout.sample, b->job->height, b->job->width);
         if (!bits) return lg_fail(ctx, LG_ERR_MEMORY, "out of memory while packing start states");
     }
-    cudaError_t error = put(b, buffer, from);
+    cudaError_t error = lg_cuda_put(b, buffer, from);
     if (!error) error = cudaStreamSynchronize(b->stream);
     free(bits);
     return lg_cuda_status(ctx, error, "copying states to the GPU");
 }
 
-static lg_status wait(lg_context *ctx, lg_dbatch *b, const char *doing)
+lg_status lg_cuda_wait(lg_context *ctx, lg_dbatch *b, const char *doing)
 {
     cudaError_t error = cudaGetLastError();
     const cudaError_t done = cudaStreamSynchronize(b->stream);
@@ -205,32 +214,33 @@ static lg_status wait(lg_context *ctx, lg_dbatch *b, const char *doing)
     return lg_cuda_status(ctx, error, doing);
 }
 
-static lg_status cuda_set_params(lg_context *ctx, lg_dbatch *b, const double *params)
+lg_status lg_cuda_set_params(lg_context *ctx, lg_dbatch *b, const double *params)
 {
     cudaSetDevice(b->device->index);
-    const lg_status status = lg_cuda_status(ctx, put(b, LG_BUF_PARAMS, params), "copying parameters to the GPU");
+    const lg_status status =
+        lg_cuda_status(ctx, lg_cuda_put(b, LG_BUF_PARAMS, params), "copying parameters to the GPU");
     if (status) return status;
     lg_cuda_start_fits(b);
     lg_cuda_prepare(b);
-    return wait(ctx, b, "setting parameters");
+    return lg_cuda_wait(ctx, b, "setting parameters");
 }
 
-static cudaError_t set_clock(lg_dbatch *b, uint64_t iteration)
+cudaError_t lg_cuda_set_clock(lg_dbatch *b, uint64_t iteration)
 {
     const lg_clock clock = {iteration, 0};
-    const cudaError_t error = put(b, LG_BUF_CLOCK, &clock);
+    const cudaError_t error = lg_cuda_put(b, LG_BUF_CLOCK, &clock);
     return error ? error : cudaStreamSynchronize(b->stream);
 }
 
-static lg_status cuda_reset(lg_context *ctx, lg_dbatch *b, uint64_t iteration)
+lg_status lg_cuda_reset(lg_context *ctx, lg_dbatch *b, uint64_t iteration)
 {
     cudaSetDevice(b->device->index);
-    const lg_status status = lg_cuda_status(ctx, set_clock(b, iteration), "resetting a batch");
+    const lg_status status = lg_cuda_status(ctx, lg_cuda_set_clock(b, iteration), "resetting a batch");
     if (status) return status;
     b->step = 0;
     b->kept = false;
     b->run->start(b, b->view);
-    return wait(ctx, b, "resetting a batch");
+    return lg_cuda_wait(ctx, b, "resetting a batch");
 }
 
 /* Buffers the host may read before a kernel has written them start as zeros; the others are written before they are
@@ -251,18 +261,20 @@ static lg_status fill(lg_context *ctx, lg_dbatch *b)
         if (!error && starts_as_zeros(i)) error = cudaMemsetAsync(b->memory[i], 0, b->layout.bytes[i], b->stream);
     }
     fill_view(b);
-    if (!error) error = put(b, LG_BUF_OPTIMIZER, &job->optimizer);
-    if (!error) error = put(b, LG_BUF_RECORD, job->record);
-    if (!error) error = put(b, LG_BUF_TARGET_STAT, job->target_stat);
-    if (!error) error = put(b, LG_BUF_WEIGHT_STAT, job->weight_stat);
+    if (!error) error = lg_cuda_put(b, LG_BUF_NOISE_FIT, job->noise_fit);
+    if (!error) error = lg_cuda_put(b, LG_BUF_RESAMPLE, job->resample);
+    if (!error) error = lg_cuda_put(b, LG_BUF_OPTIMIZER, job->fit_optimizer ? job->fit_optimizer : &job->optimizer);
+    if (!error) error = lg_cuda_put(b, LG_BUF_RECORD, job->record);
+    if (!error) error = lg_cuda_put(b, LG_BUF_TARGET_STAT, job->target_stat);
+    if (!error) error = lg_cuda_put(b, LG_BUF_WEIGHT_STAT, job->weight_stat);
     lg_status status = lg_cuda_status(ctx, error, "allocating a batch on the GPU");
     if (!status) status = put_states(ctx, b, LG_BUF_START, job->start);
     if (!status) status = put_states(ctx, b, LG_BUF_TARGET, job->target);
-    if (!status) status = cuda_set_params(ctx, b, job->params);
-    return status ? status : cuda_reset(ctx, b, 0);
+    if (!status) status = lg_cuda_set_params(ctx, b, job->params);
+    return status ? status : lg_cuda_reset(ctx, b, 0);
 }
 
-static lg_status cuda_create(lg_context *ctx, lg_device *device, const lg_job *job, bool gradients, lg_dbatch **out)
+lg_status lg_cuda_create(lg_context *ctx, lg_device *device, const lg_job *job, bool gradients, lg_dbatch **out)
 {
     lg_layout l;
     lg_plan plan;
@@ -277,226 +289,7 @@ static lg_status cuda_create(lg_context *ctx, lg_device *device, const lg_job *j
     b->layout = l;
     b->gradients = gradients;
     status = fill(ctx, b);
-    if (status) cuda_destroy(b);
+    if (status) lg_cuda_destroy(b);
     else *out = b;
     return status;
 }
-
-/* ---- running ---------------------------------------------------------------------------------------------------- */
-
-static lg_status cuda_forward(lg_context *ctx, lg_dbatch *b, uint32_t steps, bool keep)
-{
-    if (keep && (!b->gradients || b->step != 0 || steps != b->job->steps))
-        return lg_fail(ctx, LG_ERR_INTERNAL,
-                       "a tape is kept only for a whole run from step 0 of a batch made for gradients");
-    if (steps == 0) return LG_OK;
-    cudaSetDevice(b->device->index);
-    b->run->forward(b, b->view, b->step, steps, keep);
-    b->step += steps;
-    b->kept = keep;
-    return lg_cuda_status(ctx, cudaGetLastError(), "running simulation steps");
-}
-
-static void launch_loss(lg_dbatch *b, const lg_view &v)
-{
-    if (v.target_stat) lg_cuda_statistics(b, v);
-    else b->run->error(b, v);
-    lg_cuda_loss(b, v);
-}
-
-static lg_status cuda_loss(lg_context *ctx, lg_dbatch *b)
-{
-    if (!b->job->target && !b->job->target_stat)
-        return lg_fail(ctx, LG_ERR_UNSUPPORTED, "task simulate has nothing to compare with, so there is no loss");
-    cudaSetDevice(b->device->index);
-    launch_loss(b, b->view);
-    return lg_cuda_status(ctx, cudaGetLastError(), "computing the loss");
-}
-
-static lg_status cuda_backward(lg_context *ctx, lg_dbatch *b)
-{
-    if (!b->kept) return lg_fail(ctx, LG_ERR_INTERNAL, "the backward pass needs a forward pass that kept its tape");
-    cudaSetDevice(b->device->index);
-    b->run->backward(b, b->view);
-    lg_cuda_finish(b, b->view, false);
-    return lg_cuda_status(ctx, cudaGetLastError(), "running the backward pass");
-}
-
-/* Optimiser iteration `offset` after the clock's. */
-static void launch_iteration(lg_dbatch *b, uint32_t offset)
-{
-    lg_view v = b->view;
-    v.offset = offset;
-    b->run->forward(b, v, 0, v.steps, true);
-    launch_loss(b, v);
-    b->run->backward(b, v);
-    lg_cuda_finish(b, v, true);
-}
-
-/* LG_GRAPH_ITERATIONS iterations and the clock's advance, captured once. Runs of many launches gain nothing from it. */
-static cudaError_t capture(lg_dbatch *b)
-{
-    cudaGraph_t graph = NULL;
-    cudaError_t error = cudaStreamBeginCapture(b->stream, cudaStreamCaptureModeThreadLocal);
-    if (error) return error;
-    for (uint32_t i = 0; i < LG_GRAPH_ITERATIONS; i++) launch_iteration(b, i);
-    lg_cuda_tick(b, LG_GRAPH_ITERATIONS);
-    error = cudaStreamEndCapture(b->stream, &graph);
-    if (!error) error = cudaGraphInstantiate(&b->graph, graph, 0);
-    if (graph) cudaGraphDestroy(graph);
-    return error;
-}
-
-static cudaError_t run_iterations(lg_dbatch *b, uint32_t count)
-{
-    cudaError_t error = cudaSuccess;
-    if (!b->graph && count >= LG_GRAPH_ITERATIONS && b->layout.launches <= LG_GRAPH_LAUNCHES) error = capture(b);
-    while (!error && b->graph && count >= LG_GRAPH_ITERATIONS) {
-        error = cudaGraphLaunch(b->graph, b->stream);
-        count -= LG_GRAPH_ITERATIONS;
-    }
-    for (uint32_t i = 0; i < count && !error; i++) {
-        launch_iteration(b, 0);
-        lg_cuda_tick(b, 1);
-    }
-    return error ? error : cudaGetLastError();
-}
-
-static lg_status cuda_advance(lg_context *ctx, lg_dbatch *b, uint64_t iteration, uint32_t count, double *rows)
-{
-    if (!b->gradients) return lg_fail(ctx, LG_ERR_INTERNAL, "a batch made without gradients cannot be fitted");
-    if (!b->job->target && !b->job->target_stat) return cuda_loss(ctx, b);
-    cudaSetDevice(b->device->index);
-    const size_t row = (size_t)b->job->fits * ((size_t)b->job->model->params + 3);
-    const uint32_t most = (uint32_t)rows_at_once(b->job);
-    while (count > 0) {
-        const uint32_t some = count < most ? count : most;
-        cudaError_t error = set_clock(b, iteration);
-        if (!error) error = run_iterations(b, some);
-        if (!error)
-            error = cudaMemcpyAsync(rows, b->view.rows, some * row * sizeof *rows, cudaMemcpyDeviceToHost, b->stream);
-        const cudaError_t done = cudaStreamSynchronize(b->stream);
-        if (error || done) return lg_cuda_status(ctx, error ? error : done, "running optimiser iterations");
-        rows += some * row;
-        iteration += some;
-        count -= some;
-    }
-    b->step = b->job->steps;
-    b->kept = false;
-    return LG_OK;
-}
-
-/* ---- reads ------------------------------------------------------------------------------------------------------ */
-
-static lg_status get(lg_context *ctx, lg_dbatch *b, lg_buffer buffer, void *out)
-{
-    cudaSetDevice(b->device->index);
-    cudaError_t error = cudaSuccess;
-    if (b->layout.bytes[buffer])
-        error = cudaMemcpyAsync(out, b->memory[buffer], b->layout.bytes[buffer], cudaMemcpyDeviceToHost, b->stream);
-    const cudaError_t done = cudaStreamSynchronize(b->stream);
-    return lg_cuda_status(ctx, error ? error : done, "reading results from the GPU");
-}
-
-static lg_status cuda_get_params(lg_context *ctx, lg_dbatch *b, double *params)
-{
-    return get(ctx, b, LG_BUF_PARAMS, params);
-}
-
-static lg_status cuda_get_loss(lg_context *ctx, lg_dbatch *b, double *loss)
-{
-    return get(ctx, b, LG_BUF_LOSS, loss);
-}
-
-static lg_status cuda_get_gradient(lg_context *ctx, lg_dbatch *b, double *gradient)
-{
-    return get(ctx, b, LG_BUF_GRADIENT, gradient);
-}
-
-static lg_status cuda_get_statistics(lg_context *ctx, lg_dbatch *b, double *values)
-{
-    cudaSetDevice(b->device->index);
-    lg_cuda_statistics(b, b->view);
-    return get(ctx, b, LG_BUF_STAT, values);
-}
-
-static lg_status cuda_get_fit_state(lg_context *ctx, lg_dbatch *b, lg_fit_state *state)
-{
-    return get(ctx, b, LG_BUF_FIT_STATE, state);
-}
-
-static lg_status cuda_set_fit_state(lg_context *ctx, lg_dbatch *b, const lg_fit_state *state)
-{
-    cudaSetDevice(b->device->index);
-    const lg_status status = lg_cuda_status(ctx, put(b, LG_BUF_FIT_STATE, state), "restoring fits");
-    if (status) return status;
-    lg_cuda_restore_fits(b);
-    lg_cuda_prepare(b);
-    return wait(ctx, b, "restoring fits");
-}
-
-/* PRW: [count][4] = x, y, vx, vy from [4][R]; SI: bytes from bits; MK: as it is. */
-static void unpack(const lg_job *job, const void *raw, uint32_t first, uint32_t count, void *out)
-{
-    const size_t sites = lg_job_sites(job), words = (job->width + 31u) / 32u;
-    if (job->model->id == LG_MODEL_PRW) {
-        for (uint32_t i = 0; i < count; i++)
-            for (size_t c = 0; c < 4; c++)
-                ((int32_t *)out)[4 * (size_t)i + c] = ((const int32_t *)raw)[c * job->replicates + first + i];
-        return;
-    }
-    for (size_t site = 0; site < count * sites; site++) {
-        const size_t row = site / job->width, j = site % job->width;
-        ((uint8_t *)out)[site] = (uint8_t)(((const uint32_t *)raw)[row * words + j / 32] >> j % 32 & 1u);
-    }
-}
-
-static lg_status cuda_get_states(lg_context *ctx, lg_dbatch *b, uint32_t fit, uint32_t first, uint32_t count, void *out)
-{
-    const lg_job *job = b->job;
-    if (fit >= job->fits || first > job->replicates || count > job->replicates - first)
-        return lg_fail(ctx, LG_ERR_RANGE,
-                       "states of fit %u, replicates %u to %u were asked for; the batch has %u fits of %u", fit, first,
-                       first + count, job->fits, job->replicates);
-    cudaSetDevice(b->device->index);
-    const bool walk = job->model->id == LG_MODEL_PRW, direct = job->model->id == LG_MODEL_MK;
-    const size_t sample = b->layout.sample, skip = (size_t)fit * job->replicates + (walk ? 0 : first);
-    const size_t bytes = (walk ? job->replicates : count) * sample;
-    void *raw = direct ? out : malloc(bytes + 1);
-    if (!raw) return lg_fail(ctx, LG_ERR_MEMORY, "out of memory while reading states");
-    cudaError_t error = cudaSuccess;
-    if (bytes) error = cudaMemcpyAsync(raw, b->view.state + skip * sample, bytes, cudaMemcpyDeviceToHost, b->stream);
-    const cudaError_t done = cudaStreamSynchronize(b->stream);
-    if (!error) error = done;
-    if (!error && !direct) unpack(job, raw, first, count, out);
-    if (!direct) free(raw);
-    return lg_cuda_status(ctx, error, "reading states from the GPU");
-}
-
-/* ---- the table -------------------------------------------------------------------------------------------------- */
-
-const lg_backend lg_backend_cuda = {
-    "cuda",
-    lg_cuda_open,
-    lg_cuda_close,
-    lg_cuda_describe,
-    cuda_plan,
-    cuda_create,
-    cuda_destroy,
-    cuda_set_params,
-    cuda_reset,
-    cuda_forward,
-    cuda_loss,
-    cuda_backward,
-    cuda_advance,
-    cuda_get_params,
-    cuda_get_loss,
-    cuda_get_gradient,
-    cuda_get_statistics,
-    NULL, /* get_jacobian */
-    cuda_get_states,
-    cuda_get_fit_state,
-    cuda_set_fit_state,
-    false, /* per_fit: an ensemble whose fits have data or an optimiser of their own runs on the cpu */
-    false, /* share */
-};

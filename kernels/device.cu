@@ -1,4 +1,4 @@
-/* The CUDA device: opening it, and what its errors mean. The backend's table of functions is at the end of batch.cu. */
+/* The CUDA device: opening it, and what its errors mean. The backend's table of functions is at the end of run.cu. */
 #include "device.cuh"
 
 /* ---- errors ----------------------------------------------------------------------------------------------------- */

@@ -20,28 +20,32 @@ struct lg_clock {
 struct lg_view {
     uint32_t F, first_fit, R, P, steps, segment;
     uint32_t H, W, species, capacity, pool, records, statistics;
-    bool transition, v0_const;
+    bool transition, v0_const, fit_optimizer;
     lg_loss loss;
     lg_estimator estimator;
     uint64_t seed;
     double gamma, tau;
 
     const lg_clock *clock;
-    uint32_t offset; /* iteration = clock->iteration + offset */
-    const lg_optimizer *optimizer;
-    lg_fit_state *fit_state; /* [F] */
-    double *params;          /* [F][P] */
-    double *loss_value;      /* [F] */
-    double *slope;           /* [F] dL/dS of a state loss */
-    double *gradient;        /* [F][P] */
-    double *rows;            /* [..][F][P + 3] */
-    lg_mk_fit *mk;           /* [F]; of these three the model's own */
+    uint32_t offset;               /* iteration = clock->iteration + offset */
+    const uint32_t *noise_fit;     /* [F] or NULL: see lg_job */
+    const uint32_t *resample;      /* [F][pool] or NULL */
+    const lg_optimizer *optimizer; /* one, or [F] with fit_optimizer */
+    lg_fit_state *fit_state;       /* [F] */
+    const lg_fit_state *restored;  /* [F] what set_fit_state was given */
+    double *params;                /* [F][P] */
+    double *loss_value;            /* [F] */
+    double *slope;                 /* [F] dL/dS of a state loss */
+    double *gradient;              /* [F][P] */
+    double *rows;                  /* [..][F][P + 3] */
+    lg_mk_fit *mk;                 /* [F]; of these three the model's own */
     lg_si_fit *si;
     lg_prw_fit *prw;
 
     const uint8_t *start, *target; /* MK: [pool][2][H][W]; SI: packed, [pool][H][words] of 32 bits */
     const uint32_t *record;
-    const double *target_stat, *weight_stat; /* [records][statistics] */
+    const double *target_stat, *weight_stat; /* [records][statistics], */
+    uint32_t stat_stride;                    /* and so far apart of one fit and the next; 0: one table for all */
 
     uint8_t *state; /* MK [FR][2][H][W]; SI uint32 [FR][H][words]; PRW int32 [F][4][R] */
     uint8_t *other; /* large lattices: the second buffer of a step */
@@ -72,8 +76,11 @@ struct lg_device {
 /* One piece of device memory each; sizes come from the layout, so that a plan and an allocation cannot differ. */
 enum lg_buffer {
     LG_BUF_CLOCK,
+    LG_BUF_NOISE_FIT,
+    LG_BUF_RESAMPLE,
     LG_BUF_OPTIMIZER,
     LG_BUF_FIT_STATE,
+    LG_BUF_RESTORED,
     LG_BUF_PARAMS,
     LG_BUF_LOSS,
     LG_BUF_SLOPE,
@@ -106,6 +113,7 @@ struct lg_layout {
     uint32_t segment, parts, grad_parts;
     uint32_t launches; /* of one optimiser iteration, roughly */
     size_t sample;     /* bytes of one replicate's state on the device */
+    char kernels[96];  /* of lg_plan */
 };
 
 /* What a model adds to the layout, and its launchers. All launch on batch->stream and return at once. */
@@ -147,10 +155,21 @@ template <class K> void lg_cuda_shared(K *kernel, size_t bytes)
     if (bytes > 48u * 1024u) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
 }
 
+/* batch.cu: what the backend's table and run.cu use. */
+lg_status lg_cuda_plan(lg_context *ctx, lg_device *device, const lg_job *job, bool gradients, lg_plan *plan);
+lg_status lg_cuda_create(lg_context *ctx, lg_device *device, const lg_job *job, bool gradients, lg_dbatch **out);
+void lg_cuda_destroy(lg_dbatch *b);
+lg_status lg_cuda_set_params(lg_context *ctx, lg_dbatch *b, const double *params);
+lg_status lg_cuda_reset(lg_context *ctx, lg_dbatch *b, uint64_t iteration);
+size_t lg_cuda_rows(const lg_job *job); /* trace rows kept on the device */
+cudaError_t lg_cuda_put(lg_dbatch *b, lg_buffer buffer, const void *from);
+cudaError_t lg_cuda_set_clock(lg_dbatch *b, uint64_t iteration);
+lg_status lg_cuda_wait(lg_context *ctx, lg_dbatch *b, const char *doing);
+
 /* fit.cu: launchers that do not depend on the model. */
 void lg_cuda_prepare(lg_dbatch *b);      /* fit constants from parameters */
 void lg_cuda_start_fits(lg_dbatch *b);   /* optimiser state from parameters */
-void lg_cuda_restore_fits(lg_dbatch *b); /* parameters from optimiser state */
+void lg_cuda_restore_fits(lg_dbatch *b); /* optimiser state and parameters from v.restored */
 void lg_cuda_statistics(lg_dbatch *b, const lg_view &v);
 void lg_cuda_loss(lg_dbatch *b, const lg_view &v);
 void lg_cuda_finish(lg_dbatch *b, const lg_view &v,
@@ -164,11 +183,22 @@ static __device__ inline lg_key lg_view_key(const lg_view &v)
     return lg_iteration_key(v.seed, v.clock->iteration + v.offset);
 }
 
-/* Row of the start pool of a replicate; of the target pool too for transitions, else the target is one state. */
-static __device__ inline uint32_t lg_view_pool(const lg_view &v, uint32_t replicate)
+/* The number of a fit in the noise. */
+static __device__ inline uint32_t lg_view_noise_fit(const lg_view &v, uint32_t fit)
 {
-    if (v.transition) return lg_pair_index(v.seed, v.clock->iteration + v.offset, v.R, replicate, v.pool);
-    return replicate % v.pool;
+    return v.noise_fit ? v.noise_fit[fit] : v.first_fit + fit;
+}
+
+/* Row of the start pool of a replicate; of the target pool too for transitions, else the target is one state. */
+static __device__ inline uint32_t lg_view_pool(const lg_view &v, uint32_t fit, uint32_t replicate)
+{
+    return lg_pool_row(v.transition, v.seed, v.clock->iteration + v.offset, v.R, replicate, v.pool,
+                       v.resample ? v.resample + (size_t)fit * v.pool : NULL);
+}
+
+static __device__ inline const lg_optimizer *lg_view_optimizer(const lg_view &v, uint32_t fit)
+{
+    return v.optimizer + (v.fit_optimizer ? fit : 0u);
 }
 
 static __device__ inline bool lg_view_skips(const lg_view &v, uint32_t fit)

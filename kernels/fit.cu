@@ -44,14 +44,15 @@ static __global__ void LG_THREADS(FIT_THREADS) fit_statistics(lg_view v)
 static __device__ double statistic_loss(const lg_view &v, uint32_t f, double *scratch)
 {
     const uint32_t K = v.records * v.statistics;
-    const double *s = v.stat + (size_t)f * K;
+    const double *s = v.stat + (size_t)f * K, *target = v.target_stat + (size_t)f * v.stat_stride,
+                 *weight = v.weight_stat + (size_t)f * v.stat_stride;
     double *adjoint = v.stat_adjoint + (size_t)f * K;
     return fixed_sum(
         K,
         [&](uint32_t k) {
-            const double d = s[k] - v.target_stat[k];
-            adjoint[k] = 2.0 * v.weight_stat[k] * d;
-            return v.weight_stat[k] * d * d;
+            const double d = s[k] - target[k];
+            adjoint[k] = 2.0 * weight[k] * d;
+            return weight[k] * d * d;
         },
         scratch);
 }
@@ -129,18 +130,18 @@ static __global__ void LG_THREADS(FIT_THREADS) fit_prepare(lg_view v)
     if (f < v.F) prepare_fit(v, f);
 }
 
-/* Parameters of a restored optimiser state: those its coordinates stand for. */
 static __global__ void LG_THREADS(FIT_THREADS) fit_restore(lg_view v)
 {
     const uint32_t f = blockIdx.x * FIT_THREADS + threadIdx.x;
-    for (uint32_t p = 0; f < v.F && p < v.P; p++)
-        if (v.optimizer->fitted[p]) v.params[(size_t)f * v.P + p] = lg_from_x(v.optimizer, (int)p, v.fit_state[f].x[p]);
+    if (f >= v.F) return;
+    lg_optimizer_restore(lg_view_optimizer(v, f), v.fit_state + f, v.restored + f, v.params + (size_t)f * v.P);
+    v.fit_state[f] = v.restored[f];
 }
 
 static __global__ void LG_THREADS(FIT_THREADS) fit_start(lg_view v)
 {
     const uint32_t f = blockIdx.x * FIT_THREADS + threadIdx.x;
-    if (f < v.F) lg_optimizer_start(v.optimizer, v.params + (size_t)f * v.P, v.fit_state + f);
+    if (f < v.F) lg_optimizer_start(lg_view_optimizer(v, f), v.params + (size_t)f * v.P, v.fit_state + f);
 }
 
 /* dL/dD = -(dL/dlogit_stay) / (D (1 - D)); 0 at the ends, where a logit is not finite. */
@@ -182,7 +183,7 @@ static __global__ void LG_THREADS(FIT_THREADS) fit_finish(lg_view v, bool update
     }
     if (!update || threadIdx.x != 0) return;
     double *row = v.rows + ((v.clock->row + v.offset) * v.F + f) * (P + 3u);
-    lg_optimizer_update(v.optimizer, v.fit_state + f, v.loss_value[f], v.gradient + (size_t)f * P,
+    lg_optimizer_update(lg_view_optimizer(v, f), v.fit_state + f, v.loss_value[f], v.gradient + (size_t)f * P,
                         v.params + (size_t)f * P, row);
     prepare_fit(v, f);
 }

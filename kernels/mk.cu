@@ -135,12 +135,12 @@ static __global__ void LG_THREADS(MK_THREADS)
     const mk_band band = lg_mk_band<CLUSTER>(v.H, blocks, memory);
     const uint32_t W = v.W, H = v.H, sites = H * W, pair_rows = (H + 1u) >> 1, stride = W + 2u;
     const uint32_t fr = CLUSTER ? blockIdx.x / blocks : blockIdx.x, f = fr / v.R, replicate = fr % v.R,
-                   fit_id = v.first_fit + f;
+                   fit_id = lg_view_noise_fit(v, f);
     const uint32_t j = threadIdx.x, y = threadIdx.y, TY = blockDim.y, thread = y * W + j, threads = W * TY;
     if (lg_view_skips(v, f)) return;
     const lg_key key = lg_view_key(v);
     const uint8_t *source =
-        from ? from + (size_t)fr * 2u * sites : v.start + (size_t)lg_view_pool(v, replicate) * 2u * sites;
+        from ? from + (size_t)fr * 2u * sites : v.start + (size_t)lg_view_pool(v, f, replicate) * 2u * sites;
     uint32_t record = lg_view_record(v, step0 + 1u);
     const uint32_t first = (band.first + y) * W + j; /* the thread's first pair; its k-th is k TY W later */
 
@@ -229,7 +229,7 @@ static __global__ void LG_THREADS(MK_THREADS)
     const mk_band band = lg_mk_band<CLUSTER>(v.H, blocks, memory);
     const uint32_t W = v.W, H = v.H, sites = H * W, pair_rows = (H + 1u) >> 1, stride = W + 2u;
     const uint32_t fr = CLUSTER ? blockIdx.x / blocks : blockIdx.x, f = fr / v.R, replicate = fr % v.R,
-                   fit_id = v.first_fit + f;
+                   fit_id = lg_view_noise_fit(v, f);
     const uint32_t j = threadIdx.x, y = threadIdx.y, TY = blockDim.y, thread = y * W + j, threads = W * TY;
     if (lg_view_skips(v, f)) return;
     const lg_key key = lg_view_key(v);

@@ -206,7 +206,7 @@ static __device__ inline void lg_mk_seed(const lg_view &v, uint32_t f, uint32_t 
     }
     for (int i = 0; i < 4; i++) lam[i] = 0.0f;
     if (!v.target) return;
-    const size_t index = v.transition ? lg_view_pool(v, replicate) : 0u;
+    const size_t index = v.transition ? lg_view_pool(v, f, replicate) : 0u;
     const uint32_t wanted = lg_mk_load(v.target + index * 2u * v.H * v.W, v.H, v.W, pair, j);
     const double slope = 2.0 * v.slope[f];
     for (uint32_t i = 0; i < 4u; i++)

@@ -45,7 +45,7 @@ static __device__ mk_tile mk_locate(const lg_view &v)
     t.fr = blockIdx.x / v.parts;
     t.f = t.fr / v.R;
     t.replicate = t.fr % v.R;
-    t.fit_id = v.first_fit + t.f;
+    t.fit_id = lg_view_noise_fit(v, t.f);
     t.i0 = tile / across * TILE_ROWS;
     t.j0 = tile % across * TILE_COLUMNS;
     t.rows = v.H - t.i0 < TILE_ROWS ? v.H - t.i0 : (uint32_t)TILE_ROWS;
@@ -58,7 +58,7 @@ static __device__ mk_tile mk_locate(const lg_view &v)
 
 static __device__ inline const uint8_t *mk_start_of(const lg_view &v, const mk_tile &t)
 {
-    return v.start + (size_t)lg_view_pool(v, t.replicate) * 2u * v.H * v.W;
+    return v.start + (size_t)lg_view_pool(v, t.f, t.replicate) * 2u * v.H * v.W;
 }
 
 /* The pool's start states. */
@@ -209,7 +209,7 @@ static __global__ void LG_THREADS(TILE_THREADS) mk_tile_error(lg_view v)
     const mk_tile t = mk_locate(v);
     if (lg_view_skips(v, t.f)) return;
     const size_t sites = (size_t)v.H * v.W;
-    const uint8_t *wanted = v.target + (v.transition ? (size_t)lg_view_pool(v, t.replicate) * 2u * sites : 0u);
+    const uint8_t *wanted = v.target + (v.transition ? (size_t)lg_view_pool(v, t.f, t.replicate) * 2u * sites : 0u);
     lg_u64 sum = 0;
     for (uint32_t r = 2u * t.thread_row; r < t.rows && t.column < t.columns; r += 2u * TILE_THREAD_ROWS) {
         const uint32_t pair = (t.i0 + r) >> 1, j = t.j0 + t.column;
@@ -464,6 +464,12 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
                  down = (job->height + TILE_ROWS - 1) / TILE_ROWS;
     const bool block = lg_mk_blocks(job, device, false) > 0, block_back = lg_mk_blocks(job, device, true) > 0;
     const uint32_t segments = (job->steps + l->segment - 1) / l->segment;
+    const uint32_t forward_blocks = lg_mk_blocks(job, device, false), backward_blocks = lg_mk_blocks(job, device, true);
+    snprintf(l->kernels, sizeof l->kernels, "forward: %u block%s a lattice%s; backward: %u%s",
+             block ? forward_blocks : (uint32_t)(across * down), block && forward_blocks == 1 ? "" : "s",
+             block ? (forward_blocks > 1 ? ", a cluster" : "") : ", tiles",
+             block_back ? backward_blocks : (uint32_t)(across * down),
+             block_back ? (backward_blocks > 1 ? ", a cluster" : "") : ", tiles");
     l->sample = 2 * sites;
     l->launches = 8 + 2 * segments + (block ? 0 : job->steps) + (block_back ? 0 : 2 * job->steps);
     l->parts = (uint32_t)(across * down);

@@ -97,7 +97,7 @@ static __global__ void LG_THREADS(PRW_THREADS) prw_walk(lg_view v, uint32_t step
     if (lg_view_skips(v, f)) return;
     const lg_prw_fit fit = v.prw[f];
     const lg_key key = lg_view_key(v);
-    const uint32_t fit_id = v.first_fit + f, warp = threadIdx.x / 32u;
+    const uint32_t fit_id = lg_view_noise_fit(v, f), warp = threadIdx.x / 32u;
     const bool inside = walker < v.R;
     int32_t *state = (int32_t *)v.state + (size_t)f * 4u * v.R + walker;
     double *out = v.replicate_stat + ((size_t)f * v.parts + part) * v.steps * 3u;

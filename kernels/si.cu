@@ -44,8 +44,9 @@ static __global__ void LG_THREADS(SI_THREADS)
     if (lg_view_skips(v, f)) return;
     const uint32_t words = v.H * ((v.W + 31u) >> 5), items = 8u * words, padded = (items + 31u) & ~31u;
     const lg_key key = lg_view_key(v);
+    const uint32_t fit_id = lg_view_noise_fit(v, f);
     const uint32_t *source =
-        from ? from + (size_t)fr * words : (const uint32_t *)v.start + (size_t)lg_view_pool(v, replicate) * words;
+        from ? from + (size_t)fr * words : (const uint32_t *)v.start + (size_t)lg_view_pool(v, f, replicate) * words;
     uint32_t record = lg_view_record(v, step0 + 1u);
     si_copy_fit(&head->fit, v.si + f, thread);
     for (uint32_t w = thread; w < words; w += SI_THREADS) planes[w] = source[w];
@@ -62,7 +63,7 @@ static __global__ void LG_THREADS(SI_THREADS)
         lg_u64 aware = 0;
         for (uint32_t item = thread; item < padded; item += SI_THREADS) {
             const uint32_t word =
-                si_step_word(&head->fit, key, v.first_fit + f, replicate, step, x, v.H, v.W, item, item < items);
+                si_step_word(&head->fit, key, fit_id, replicate, step, x, v.H, v.W, item, item < items);
             if ((item & 7u) != 0 || item >= items) continue;
             y[item >> 3] = word;
             aware += (lg_u64)__popc(word);
@@ -92,6 +93,7 @@ static __global__ void LG_THREADS(SI_THREADS)
     float *adj = (float *)(memory + sizeof(si_head)), *gain = adj + sites, *saved = v.adjoint + (size_t)fr * sites;
     if (lg_view_skips(v, f)) return;
     const lg_key key = lg_view_key(v);
+    const uint32_t fit_id = lg_view_noise_fit(v, f);
     const bool last_segment = step0 + steps == v.steps;
     uint32_t record = lg_view_record(v, step0 + steps + 1u);
     si_copy_fit(&head->fit, v.si + f, thread);
@@ -107,7 +109,7 @@ static __global__ void LG_THREADS(SI_THREADS)
             const si_group g = si_locate(x, v.H, v.W, item);
             float a[4];
             for (uint32_t k = 0; k < 4u; k++) a[k] = g.j + k < v.W ? adj[g.i * v.W + g.j + k] + add : 0.0f;
-            si_back_group(v, &head->fit, key, v.first_fit + f, replicate, step0 + s, g, a, adj, gain, &sum);
+            si_back_group(v, &head->fit, key, fit_id, replicate, step0 + s, g, a, adj, gain, &sum);
         }
         __syncthreads();
         for (uint32_t site = thread; site < sites; site += SI_THREADS)

@@ -105,9 +105,9 @@ static __device__ inline float si_gs_weight(const lg_si_fit *fit, lg_key key, ui
 
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
-static __device__ inline const uint32_t *si_observed(const lg_view &v, uint32_t replicate, uint32_t words)
+static __device__ inline const uint32_t *si_observed(const lg_view &v, uint32_t f, uint32_t replicate, uint32_t words)
 {
-    return (const uint32_t *)v.target + (v.transition ? (size_t)lg_view_pool(v, replicate) * words : 0u);
+    return (const uint32_t *)v.target + (v.transition ? (size_t)lg_view_pool(v, f, replicate) * words : 0u);
 }
 
 /* dL/dX of a state loss at a site. */
@@ -153,7 +153,7 @@ static __device__ inline void si_seed_plane(const lg_view &v, uint32_t f, uint32
                                             uint32_t words, uint32_t first, uint32_t end, float *adj)
 {
     const uint32_t *state = (const uint32_t *)v.state + (size_t)fr * words;
-    const uint32_t *observed = v.target ? si_observed(v, replicate, words) : state, row = (v.W + 31u) >> 5;
+    const uint32_t *observed = v.target ? si_observed(v, f, replicate, words) : state, row = (v.W + 31u) >> 5;
     for (uint32_t site = first; site < end; site += SI_THREADS) {
         const uint32_t i = site / v.W, j = site % v.W;
         adj[site] = v.target ? si_seed(v, f, fr, state, observed, i * row + (j >> 5), j & 31u) : 0.0f;

@@ -14,7 +14,7 @@ enum { SI_ITEMS = 1024 /* groups of four sites a block */ };
 
 /* Which lattice and which of its groups a block of the many-block kernels has. */
 struct si_tile {
-    uint32_t fr, f, replicate, words, first, end;
+    uint32_t fr, f, replicate, fit_id, words, first, end;
 };
 
 static __device__ si_tile si_tile_of(const lg_view &v)
@@ -23,6 +23,7 @@ static __device__ si_tile si_tile_of(const lg_view &v)
     t.fr = blockIdx.x / v.parts;
     t.f = t.fr / v.R;
     t.replicate = t.fr % v.R;
+    t.fit_id = lg_view_noise_fit(v, t.f);
     t.words = v.H * ((v.W + 31u) >> 5);
     t.first = blockIdx.x % v.parts * SI_ITEMS;
     t.end = 8u * t.words - t.first < SI_ITEMS ? 8u * t.words : t.first + SI_ITEMS;
@@ -35,10 +36,10 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_step(lg_view v, uint32_t s
     if (lg_view_skips(v, t.f)) return;
     const lg_key key = lg_view_key(v);
     const uint32_t *x = from ? from + (size_t)t.fr * t.words
-                             : (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.replicate) * t.words;
+                             : (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.f, t.replicate) * t.words;
     for (uint32_t item = t.first + threadIdx.x; item < t.first + SI_ITEMS; item += SI_THREADS) {
         const uint32_t word =
-            si_step_word(v.si + t.f, key, v.first_fit + t.f, t.replicate, step, x, v.H, v.W, item, item < t.end);
+            si_step_word(v.si + t.f, key, t.fit_id, t.replicate, step, x, v.H, v.W, item, item < t.end);
         if ((item & 7u) == 0 && item < t.end) to[(size_t)t.fr * t.words + (item >> 3)] = word;
     }
 }
@@ -47,7 +48,7 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_step(lg_view v, uint32_t s
 static __global__ void LG_THREADS(SI_THREADS) si_tile_start(lg_view v, uint32_t *to)
 {
     const si_tile t = si_tile_of(v);
-    const uint32_t *x = (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.replicate) * t.words;
+    const uint32_t *x = (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.f, t.replicate) * t.words;
     for (uint32_t w = t.first / 8u + threadIdx.x; w < t.end / 8u; w += SI_THREADS)
         to[(size_t)t.fr * t.words + w] = x[w];
 }
@@ -79,7 +80,8 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_error(lg_view v)
 {
     const si_tile t = si_tile_of(v);
     if (lg_view_skips(v, t.f)) return;
-    const uint32_t *x = (const uint32_t *)v.state + (size_t)t.fr * t.words, *y = si_observed(v, t.replicate, t.words);
+    const uint32_t *x = (const uint32_t *)v.state + (size_t)t.fr * t.words,
+                   *y = si_observed(v, t.f, t.replicate, t.words);
     lg_u64 sum = 0;
     for (uint32_t w = t.first / 8u + threadIdx.x; w < t.end / 8u; w += SI_THREADS)
         sum += v.loss == LG_LOSS_count ? (lg_u64)((long long)__popc(x[w]) - __popc(y[w])) : (lg_u64)__popc(x[w] ^ y[w]);
@@ -92,8 +94,8 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_counts(lg_view v)
 {
     const si_tile t = si_tile_of(v);
     if (lg_view_skips(v, t.f)) return;
-    const uint32_t *x = (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.replicate) * t.words;
-    const uint32_t *y = si_observed(v, t.replicate, t.words);
+    const uint32_t *x = (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.f, t.replicate) * t.words;
+    const uint32_t *y = si_observed(v, t.f, t.replicate, t.words);
     for (uint32_t item = t.first + threadIdx.x; item < t.end; item += SI_THREADS) {
         const si_group g = si_locate(x, v.H, v.W, item);
         const uint32_t made = y[item >> 3];
@@ -114,15 +116,15 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_pair(lg_view v)
     const si_tile t = si_tile_of(v);
     if (lg_view_skips(v, t.f)) return;
     const lg_key key = lg_view_key(v);
-    const uint32_t *x = (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.replicate) * t.words;
+    const uint32_t *x = (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.f, t.replicate) * t.words;
     const uint32_t *y = (const uint32_t *)v.state + (size_t)t.fr * t.words,
-                   *observed = si_observed(v, t.replicate, t.words);
+                   *observed = si_observed(v, t.f, t.replicate, t.words);
     double sum = 0.0;
     for (uint32_t item = t.first + threadIdx.x; item < t.end; item += SI_THREADS) {
         const si_group g = si_locate(x, v.H, v.W, item);
         float a[4];
         for (uint32_t s = 0; s < 4u; s++) a[s] = si_seed(v, t.f, t.fr, y, observed, item >> 3, g.shift + s);
-        si_back_group(v, v.si + t.f, key, v.first_fit + t.f, t.replicate, 0, g, a, NULL, NULL, &sum);
+        si_back_group(v, v.si + t.f, key, t.fit_id, t.replicate, 0, g, a, NULL, NULL, &sum);
     }
     sum = lg_block_sum(sum, (double *)memory, threadIdx.x, SI_THREADS);
     if (threadIdx.x == 0) v.part[blockIdx.x] = sum;
@@ -153,7 +155,7 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_back(lg_view v, uint32_t s
         const si_group g = si_locate(x, v.H, v.W, item);
         float a[4];
         for (uint32_t k = 0; k < 4u; k++) a[k] = g.j + k < v.W ? adj[(size_t)g.i * v.W + g.j + k] + add : 0.0f;
-        si_back_group(v, v.si + t.f, key, v.first_fit + t.f, t.replicate, step, g, a, adj, gain, &sum);
+        si_back_group(v, v.si + t.f, key, t.fit_id, t.replicate, step, g, a, adj, gain, &sum);
     }
     sum = lg_block_sum(sum, (double *)memory, threadIdx.x, SI_THREADS);
     if (threadIdx.x == 0) v.part[blockIdx.x] += sum;

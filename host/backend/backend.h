@@ -146,10 +146,8 @@ static inline size_t lg_job_statistic_offset(const lg_job *job, uint32_t fit)
 /* Row of the pool that replicate r of a fit starts from in an iteration, and for transitions is compared with. */
 static inline uint32_t lg_job_pool_row(const lg_job *job, uint64_t iteration, uint32_t fit, uint32_t r)
 {
-    const uint32_t row = job->task == LG_TASK_transition
-                             ? lg_pair_index(job->seed, iteration, job->replicates, r, job->pool)
-                             : r % job->pool;
-    return job->resample ? job->resample[(size_t)fit * job->pool + row] : row;
+    return lg_pool_row(job->task == LG_TASK_transition, job->seed, iteration, job->replicates, r, job->pool,
+                       job->resample ? job->resample + (size_t)fit * job->pool : NULL);
 }
 
 /* Memory of a batch. segment = steps whose tape is kept at once; = steps where the whole tape fits, else states are
@@ -157,6 +155,7 @@ static inline uint32_t lg_job_pool_row(const lg_job *job, uint64_t iteration, ui
 typedef struct lg_plan {
     size_t state_bytes, tape_bytes, total_bytes;
     uint32_t segment;
+    char kernels[96]; /* which of several ways the backend takes, in words; "": it has one */
 } lg_plan;
 
 typedef struct lg_device lg_device; /* a backend's own struct behind it */
@@ -201,8 +200,6 @@ typedef struct lg_backend {
     lg_status (*get_fit_state)(lg_context *ctx, lg_dbatch *batch, lg_fit_state *state); /* [F] */
     lg_status (*set_fit_state)(lg_context *ctx, lg_dbatch *batch, const lg_fit_state *state);
 
-    /* Does it honour the job's fit_optimizer, stat_per_fit and resample? A job that has them is refused elsewhere. */
-    bool per_fit;
     /* Does it honour the job's share? */
     bool share;
     /* Does it honour the job's method score, categorical, draws and tau_end? A job that has them is refused elsewhere. */

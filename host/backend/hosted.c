@@ -8,10 +8,6 @@ lg_status lg_method_open(lg_context *ctx, const lg_job *job, const lg_backend **
 {
     const bool closed_form = job->method == LG_GRADIENT_exact && job->model->id == LG_MODEL_PRW;
     if (job->method != LG_GRADIENT_fd && !closed_form) return LG_OK;
-    if (job->method == LG_GRADIENT_fd && !(*backend)->per_fit)
-        return lg_fail(ctx, LG_ERR_UNSUPPORTED,
-                       "estimator.method fd does not run on %s, whose fits cannot share their noise: use device cpu",
-                       (*backend)->name);
     lg_behind *behind = malloc(sizeof *behind);
     if (!behind) return lg_fail(ctx, LG_ERR_MEMORY, "out of memory");
     behind->backend = *backend;

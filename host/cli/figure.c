@@ -13,7 +13,8 @@ void figure_init(figure *fig, int rows, int cols)
     size_t count = (size_t)rows * (size_t)cols;
     fig->panel = calloc(count, sizeof *fig->panel);
     fig->data = open_memstream(&fig->blocks, &fig->blocks_size);
-    fig->failed = !fig->panel || !fig->data;
+    fig->table = open_memstream(&fig->rows_text, &fig->rows_size);
+    fig->failed = !fig->panel || !fig->data || !fig->table;
     for (size_t i = 0; fig->panel && i < count; i++) {
         figure_panel *panel = &fig->panel[i];
         panel->plot = open_memstream(&panel->clauses, &panel->clauses_size);
@@ -32,6 +33,8 @@ void figure_free(figure *fig)
         free(fig->panel[i].sample);
     }
     if (fig->data) fclose(fig->data);
+    if (fig->table) fclose(fig->table);
+    free(fig->rows_text);
     free(fig->blocks);
     free(fig->panel);
     *fig = (figure){0};
@@ -201,6 +204,7 @@ static void add_mark(figure_panel *panel, const figure_series *s, const char *co
 void figure_add(figure *fig, figure_panel *panel, const figure_series *s)
 {
     if (fig->failed) return;
+    figure_table_add(fig, panel, s);
     const char *colour = colour_name(panel, s->colour);
     if (s->style == FIGURE_LEVEL) {
         widen(panel->y_data, s->y[0]);
@@ -240,6 +244,7 @@ void figure_add(figure *fig, figure_panel *panel, const figure_series *s)
 void figure_add_image(figure *fig, figure_panel *panel, const uint8_t *plane, int height, int width, int maximum)
 {
     if (fig->failed) return;
+    figure_table_add_image(fig, panel, plane, height, width);
     fprintf(fig->data, "$d%d << END\n", ++fig->block_count);
     for (int i = 0; i < height; i++) {
         for (int j = 0; j < width; j++)

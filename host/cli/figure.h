@@ -8,7 +8,7 @@
  *     figure_text(panel->y_label, "MSD (µm²)");
  *     figure_add(&fig, panel, &(figure_series){.style = FIGURE_POINTS, .n = n, .x = x, .y = y, .err = sem});
  *     figure_add_image(&fig, &fig.panel[1], plane, height, width, maximum);
- *     status = figure_render(ctx, &fig, "fit.png", force); // .png, .svg or .pdf
+ *     status = figure_render(ctx, &fig, "fit.png", force); // .png, .svg, .pdf or .gif
  *     figure_free(&fig);
  *
  * Arrays are copied when they are added, and long lines thinned to what can be seen. A failed allocation is remembered
@@ -87,6 +87,11 @@ typedef struct figure {
     char title[FIGURE_TEXT];
     double panel_width, panel_height; /* centimetres; 8.5 (a journal column) x 6.2 */
 
+    bool animate; /* .gif: every row of panels is a frame of its own */
+
+    FILE *table; /* the data as CSV rows, see figure_csv.c */
+    char *rows_text;
+    size_t rows_size;
     FILE *data;
     char *blocks;
     size_t blocks_size;
@@ -105,6 +110,15 @@ void figure_add_image(figure *fig, figure_panel *panel, const uint8_t *plane, in
 void figure_put_string(FILE *out, const char *text);
 /* Writes the ranges, the tics and the place of the legend (figure_axes.c). */
 void figure_put_axes(FILE *out, const figure *fig, const figure_panel *panel);
+/* Writes the picture. Where gnuplot is missing or fails (LG_ERR_LIBRARY) the data go into a table beside it, PICTURE.csv
+ * (figure_table_name) with the columns panel,series,x,y,error; of an image: row i, column, value. An existing table is kept
+ * unless force. */
 lg_status figure_render(lg_context *ctx, figure *fig, const char *path, bool force);
+
+/* figure_csv.c. The name belongs to the caller; NULL: out of memory. */
+char *figure_table_name(const char *path);
+bool figure_table_write(figure *fig, const char *path, bool force);
+void figure_table_add(figure *fig, const figure_panel *panel, const figure_series *series);
+void figure_table_add_image(figure *fig, const figure_panel *panel, const uint8_t *plane, int height, int width);
 
 #endif

@@ -37,7 +37,11 @@ static bool has_extension(const char *path, const char *extension)
 static void put_terminal(FILE *out, const figure *fig, const char *path)
 {
     double width = fig->cols * fig->panel_width, height = fig->rows * fig->panel_height + (*fig->title ? 0.7 : 0);
-    if (has_extension(path, ".pdf")) {
+    if (has_extension(path, ".gif")) {
+        fprintf(out, "set terminal gif %s size %.0f,%.0f font 'DejaVu Sans,%.1f'\n",
+                fig->animate ? "animate delay 12 loop 0" : "", fig->cols * fig->panel_width / 2.54 * CAIRO_DPI,
+                fig->panel_height / 2.54 * CAIRO_DPI, FIGURE_FONT);
+    } else if (has_extension(path, ".pdf")) {
         fprintf(out, "set terminal pdfcairo noenhanced size %.2fcm,%.2fcm font 'DejaVu Sans,%.1f' fontscale %.3f\n",
                 width, height, FIGURE_FONT, POINT / CAIRO_DPI);
     } else if (has_extension(path, ".svg")) {
@@ -128,6 +132,22 @@ static void put_panel(FILE *out, const figure *fig, const figure_panel *panel)
     fprintf(out, "%s\nunset arrow\n", panel->clauses);
 }
 
+/* One page of panels, or one for every row of them. */
+static void put_panels(FILE *out, const figure *fig)
+{
+    const int rows = fig->animate ? 1 : fig->rows;
+    for (int first = 0; first < fig->rows; first += rows) {
+        fprintf(out, "set multiplot layout %d,%d", rows, fig->cols);
+        if (*fig->title) {
+            fputs(" title ", out);
+            figure_put_string(out, fig->title);
+        }
+        putc('\n', out);
+        for (int i = 0; i < rows * fig->cols; i++) put_panel(out, fig, &fig->panel[first * fig->cols + i]);
+        fputs("unset multiplot\n", out);
+    }
+}
+
 lg_status figure_render(lg_context *ctx, figure *fig, const char *path, bool force)
 {
     char *script = NULL;
@@ -140,18 +160,13 @@ lg_status figure_render(lg_context *ctx, figure *fig, const char *path, bool for
     if (!failed) {
         put_terminal(out, fig, path);
         fprintf(out, "set encoding utf8\nset output output\nset samples 2\n%s", fig->blocks);
-        fprintf(out, "set multiplot layout %d,%d", fig->rows, fig->cols);
-        if (*fig->title) {
-            fputs(" title ", out);
-            figure_put_string(out, fig->title);
-        }
-        putc('\n', out);
-        for (int i = 0; i < fig->rows * fig->cols; i++) put_panel(out, fig, &fig->panel[i]);
-        fputs("unset multiplot\nset output\n", out);
+        put_panels(out, fig);
+        fputs("set output\n", out);
     }
     if (out && fclose(out) != 0) failed = true;
     const lg_status status =
         lg_gnuplot(ctx, failed ? NULL : script, path, force); /* NULL: it reports the lack of memory */
+    if (status == LG_ERR_LIBRARY) figure_table_write(fig, path, force);
     free(script);
     return status;
 }

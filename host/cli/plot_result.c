@@ -8,14 +8,15 @@
 
 #include "cli/figure.h"
 
-enum { FITS_SHOWN = 40, PLANES_SHOWN = 12, PLANE_COLUMNS = 4 };
+enum { FITS_SHOWN = 40 };
 
 typedef struct result_plot {
     const lg_result *result;
     lg_result_info info;
     lg_config *config; /* as the result keeps it; NULL where it does not load here */
     figure fig;
-    int shown; /* fits that are drawn */
+    lg_summary summary; /* of an ensemble */
+    int shown;          /* fits that are drawn */
 } result_plot;
 
 /* The configuration is kept as text; it is read the way every configuration is read, from a file. */
@@ -151,6 +152,57 @@ static void add_traces(result_plot *p, figure_panel *panel, int column, figure_c
     }
 }
 
+/* The level a parameter should reach, where the data were generated, and the interval the ensemble states. */
+static void add_levels(result_plot *p, figure_panel *panel, int i)
+{
+    char key[64];
+    snprintf(key, sizeof key, "data.generate.params.%s", lg_model_param(p->info.model_index, i)->name);
+    const double truth = config_number(p, key), middle = 0.5 * (p->summary.low[i] + p->summary.high[i]),
+                 half = 0.5 * (p->summary.high[i] - p->summary.low[i]);
+    if (p->summary.interval_fits > 1 && isfinite(middle)) {
+        const double x[2] = {panel->x_data[0], panel->x_data[1]}, y[2] = {middle, middle}, err[2] = {half, half};
+        figure_add(&p->fig, panel,
+                   &(figure_series){.style = FIGURE_BAND,
+                                    .colour = FIGURE_GREEN,
+                                    .n = 2,
+                                    .x = x,
+                                    .y = y,
+                                    .err = err,
+                                    .title = "2.5 to 97.5 %"});
+    }
+    if (!isfinite(truth)) return;
+    figure_add(&p->fig, panel,
+               &(figure_series){.style = FIGURE_LEVEL, .colour = FIGURE_ORANGE, .y = &truth, .title = "true value"});
+}
+
+/* Start and end of parameter i in every fit; the loss at the end orders nothing here, the true value is a level. */
+static void add_ensemble(result_plot *p, figure_panel *panel, int i)
+{
+    double *start = calloc(2 * (size_t)p->info.fits, sizeof *start), *end = start ? start + p->info.fits : NULL;
+    if (!start) {
+        p->fig.failed = true;
+        return;
+    }
+    for (int f = 0; f < p->info.fits; f++) {
+        double params[16], loss;
+        lg_result_end(p->result, f, params, &loss);
+        start[f] = lg_result_iterations(p->result, f) ? lg_result_trace(p->result, f)[1 + i] : NAN;
+        end[f] = isfinite(start[f]) ? params[i] : NAN;
+    }
+    const char *name = lg_model_param(p->info.model_index, i)->name;
+    figure_text(panel->x_label, "%s, start", name);
+    figure_text(panel->y_label, "%s, end", name);
+    figure_add(&p->fig, panel,
+               &(figure_series){.style = FIGURE_POINTS,
+                                .colour = FIGURE_BLUE,
+                                .n = (size_t)p->info.fits,
+                                .x = start,
+                                .y = end,
+                                .title = "fits"});
+    add_levels(p, panel, i);
+    free(start);
+}
+
 /* A logarithmic axis suits a loss that is positive everywhere and falls by more than a factor of ten. */
 static bool loss_is_steep(const result_plot *p)
 {
@@ -168,29 +220,26 @@ static bool loss_is_steep(const result_plot *p)
     return low > 0 && high > 10 * low;
 }
 
-static void add_panels(result_plot *p, int kinds)
+static void add_parameter(result_plot *p, figure_panel *panel, int i)
+{
+    figure_text(panel->y_label, "%s", lg_model_param(p->info.model_index, i)->name);
+    add_traces(p, panel, 1 + i, FIGURE_BLUE);
+    add_levels(p, panel, i);
+}
+
+static void add_panels(result_plot *p, unsigned parts, int kinds)
 {
     int next = 0;
-    for (int k = 0; k < kinds; k++) add_statistic(p, &p->fig.panel[next++], k);
-    figure_panel *loss = &p->fig.panel[next++];
-    figure_text(loss->y_label, "loss (%s)", p->info.loss);
-    loss->log_y = loss_is_steep(p);
-    add_traces(p, loss, 0, FIGURE_BLACK);
+    for (int k = 0; parts & PLOT_FIT && k < kinds; k++) add_statistic(p, &p->fig.panel[next++], k);
+    if (parts & PLOT_LOSS) {
+        figure_panel *loss = &p->fig.panel[next++];
+        figure_text(loss->y_label, "loss (%s)", p->info.loss);
+        loss->log_y = loss_is_steep(p);
+        add_traces(p, loss, 0, FIGURE_BLACK);
+    }
     for (int i = 0; i < p->info.params; i++) {
-        if (!p->info.fitted[i]) continue;
-        figure_panel *panel = &p->fig.panel[next++];
-        const char *name = lg_model_param(p->info.model_index, i)->name;
-        figure_text(panel->y_label, "%s", name);
-        add_traces(p, panel, 1 + i, FIGURE_BLUE);
-        char key[64];
-        snprintf(key, sizeof key, "data.generate.params.%s", name);
-        const double truth = config_number(p, key);
-        if (!isfinite(truth)) continue;
-        figure_add(&p->fig, panel,
-                   &(figure_series){.style = FIGURE_LEVEL,
-                                    .colour = FIGURE_ORANGE,
-                                    .y = &truth,
-                                    .title = "true value"});
+        if (parts & PLOT_PARAMS && p->info.fitted[i]) add_parameter(p, &p->fig.panel[next++], i);
+        if (parts & PLOT_ENSEMBLE && p->info.fitted[i]) add_ensemble(p, &p->fig.panel[next++], i);
     }
 }
 
@@ -203,64 +252,35 @@ static void add_title(result_plot *p)
                 fits);
 }
 
-lg_status plot_result(lg_context *ctx, const lg_result *result, const char *path, bool force)
+unsigned plot_result_parts(const lg_result *result)
+{
+    lg_result_info info;
+    lg_result_describe(result, &info);
+    return PLOT_LOSS | PLOT_PARAMS | (lg_result_target(result) && info.statistic_count ? PLOT_FIT : 0) |
+           (info.fits > 1 ? PLOT_ENSEMBLE : 0);
+}
+
+lg_status plot_result(lg_context *ctx, const lg_result *result, unsigned parts, const char *path, bool force)
 {
     result_plot p = {.result = result};
     lg_result_describe(result, &p.info);
     p.config = load_config(ctx, p.info.config);
     p.shown = p.info.fits < FITS_SHOWN ? p.info.fits : FITS_SHOWN;
-    const int kinds = lg_result_target(result) ? p.info.statistic_count : 0;
-    int panels = kinds + 1;
-    for (int i = 0; i < p.info.params; i++) panels += p.info.fitted[i];
+    if (lg_result_is_ensemble(result) && lg_result_summary(ctx, result, &p.summary) != LG_OK)
+        p.summary.interval_fits = 0;
+    parts &= plot_result_parts(result);
+    const int kinds = parts & PLOT_FIT ? p.info.statistic_count : 0;
+    int panels = kinds + (parts & PLOT_LOSS ? 1 : 0);
+    for (int i = 0; i < p.info.params; i++)
+        panels += p.info.fitted[i] ? (parts & PLOT_PARAMS ? 1 : 0) + (parts & PLOT_ENSEMBLE ? 1 : 0) : 0;
     const int cols = panels <= 3 ? panels : panels == 4 ? 2 : panels <= 9 ? 3 : 4;
     figure_init(&p.fig, (panels + cols - 1) / cols, cols);
     if (!p.fig.failed) {
         add_title(&p);
-        add_panels(&p, kinds);
+        add_panels(&p, parts, kinds);
     }
     const lg_status status = figure_render(ctx, &p.fig, path, force);
     figure_free(&p.fig);
     lg_config_free(p.config);
-    return status;
-}
-
-/* "run 2, frame 10, species 1" would need to know the array; its indices say the same: "[10, 0, 1]". */
-static void index_text(const lg_array *array, size_t plane, char text[FIGURE_TEXT])
-{
-    size_t index[LG_MAX_DIM] = {0};
-    for (int d = array->ndim - 3; d >= 0; d--) {
-        index[d] = plane % array->shape[d];
-        plane /= array->shape[d];
-    }
-    int used = 0;
-    *text = '\0';
-    for (int d = 0; d + 2 < array->ndim; d++) {
-        used += snprintf(text + used, (size_t)(FIGURE_TEXT - used), "%s%zu", d ? ", " : "[", index[d]);
-    }
-    if (used) snprintf(text + used, (size_t)(FIGURE_TEXT - used), "]");
-}
-
-lg_status plot_planes(lg_context *ctx, const lg_array *array, const char *name, const char *path, bool force)
-{
-    const size_t height = array->shape[array->ndim - 2], width = array->shape[array->ndim - 1];
-    const size_t planes = lg_array_size(array) / (height * width);
-    const uint8_t *data = array->data;
-    const int shown = planes < PLANES_SHOWN ? (int)planes : PLANES_SHOWN;
-    const int cols = shown < PLANE_COLUMNS ? shown : PLANE_COLUMNS;
-    int maximum = 1;
-    for (size_t i = 0; i < lg_array_size(array); i++) maximum = data[i] > maximum ? data[i] : maximum;
-    figure fig;
-    figure_init(&fig, (shown + cols - 1) / cols, cols);
-    fig.panel_width = fig.panel_height = 6;
-    figure_text(fig.title, "%s", name);
-    for (int i = 0; !fig.failed && i < shown; i++) {
-        const size_t plane = shown == 1 ? 0 : (size_t)i * (planes - 1) / (size_t)(shown - 1);
-        figure_panel *panel = &fig.panel[i];
-        index_text(array, plane, panel->title);
-        panel->no_colour_bar = (i + 1) % cols != 0 && i + 1 != shown;
-        figure_add_image(&fig, panel, data + plane * height * width, (int)height, (int)width, maximum);
-    }
-    const lg_status status = figure_render(ctx, &fig, path, force);
-    figure_free(&fig);
     return status;
 }

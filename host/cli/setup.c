@@ -158,6 +158,7 @@ static void print_plan(const lg_problem *problem)
            i.loss ? i.loss : "", i.device);
     printf("fits         %d\nreplicates   %lld\nsteps        %lld\niterations   %lld\n", i.fits,
            (long long)i.replicates, (long long)i.steps, (long long)i.iterations);
+    if (i.kernels[0]) printf("kernels      %s\n", i.kernels);
     printf("data         %lld start state%s or pairs\n", (long long)i.pool, i.pool == 1 ? "" : "s");
     printf("memory       %s: states %s, tape %s\n", total, state, tape);
     if (i.checkpoint_interval > 0) {

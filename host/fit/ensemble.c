@@ -326,10 +326,6 @@ lg_status lg_ensemble_apply(lg_context *ctx, const lg_config *c, lg_problem *p)
     lg_status status = set_starts(ctx, c, p);
     if (!status) status = set_optimizers(ctx, p);
     if (!status && p->ensemble.kind != LG_START_FIXED) warn_starts(ctx, p);
-    const bool own = p->job.fit_optimizer || p->job.stat_per_fit || p->job.resample;
-    if (!status && own && !p->backend->per_fit)
-        status = lg_fail(ctx, LG_ERR_UNSUPPORTED,
-                         "ensemble.sweep and ensemble.bootstrap do not run on %s: use device cpu", p->backend->name);
     return status;
 }
 

@@ -21,7 +21,7 @@ static double *copy_reals(const double *from, size_t count)
     return to;
 }
 
-static lg_result *start_result(const lg_problem *p)
+lg_result *lg_loop_result(const lg_problem *p)
 {
     const lg_job *job = &p->job;
     lg_problem_info info;
@@ -283,12 +283,14 @@ lg_status lg_fit_run(lg_context *ctx, lg_problem *problem, const lg_fit_options 
     if (!any_fitted(job))
         return lg_fail(ctx, LG_ERR_CONFIG,
                        "all parameters are held fixed: give at least one as {start: VALUE} to fit it");
+    if (problem->search.kind != LG_SEARCH_gradient)
+        return lg_search_run(ctx, problem, options, progress, user, out);
     lg_loop l = {.problem = problem, .chunk = 1, .began = lg_loop_clock(), .options = options, .checkpointed = -1};
     l.session = l.saved = l.began;
     /* rows of a chunk stay below some 16 MiB */
     const size_t row_bytes = job->fits * columns(problem) * sizeof(double);
     l.chunk_limit = row_bytes > (16u << 20) / 1024 ? (uint32_t)((16u << 20) / row_bytes + 1) : 1024;
-    l.result = start_result(problem);
+    l.result = lg_loop_result(problem);
     l.state = malloc(job->fits * sizeof *l.state);
     l.rows = malloc(l.chunk_limit * row_bytes);
     double *params = malloc(job->fits * LG_MAX_PARAMS * sizeof *params);

@@ -43,7 +43,7 @@ typedef struct lg_runs {
     int64_t runs;
     size_t params;
     double *gradient, *loss;
-    double seconds; /* a gradient */
+    double seconds; /* a gradient; processor time on the cpu */
 } lg_runs;
 lg_status lg_gradcheck_run(lg_context *ctx, const lg_config *config, const char *settings, int64_t first_run,
                            int64_t runs, lg_runs *out);

@@ -22,6 +22,8 @@ typedef struct lg_loop {
     double saving, longest;  /* seconds that the last checkpoint and the longest chunk took */
 } lg_loop;
 
+/* A result before anything was done; NULL: out of memory. */
+lg_result *lg_loop_result(const lg_problem *problem);
 double lg_loop_clock(void);                 /* seconds, monotonic */
 void lg_loop_stamp(char *out, size_t size); /* the time, ISO 8601, UTC */
 int lg_loop_running(const lg_loop *l);      /* fits that have not ended */

@@ -258,6 +258,14 @@ static lg_status print_effective(lg_context *ctx, const lg_config *config, lg_pr
     return status;
 }
 
+static lg_status plan_memory(lg_context *ctx, lg_problem *p)
+{
+    bool gradients = p->job.task != LG_TASK_simulate;
+    lg_job job = p->job;
+    if (p->search.kind != LG_SEARCH_gradient) job = lg_search_job(p, p->params, &gradients);
+    return p->backend->plan(ctx, p->device, &job, gradients, &p->plan);
+}
+
 static lg_status build(lg_context *ctx, const lg_config *config, lg_problem *p)
 {
     lg_status status = read_model(ctx, config, &p->job);
@@ -270,10 +278,11 @@ static lg_status build(lg_context *ctx, const lg_config *config, lg_problem *p)
     if (!status) status = lg_problem_load_data(ctx, config, p);
     if (!status) status = lg_resample(ctx, config, p);
     if (!status) status = read_optimizer(ctx, config, p);
+    if (!status) status = lg_search_read(ctx, config, p);
     if (!status) status = lg_ensemble_apply(ctx, config, p);
     if (!status && p->job.task != LG_TASK_simulate) status = lg_method_open(ctx, &p->job, &p->backend, &p->device);
     if (!status) status = lg_problem_read_options(ctx, config, p);
-    if (!status) status = p->backend->plan(ctx, p->device, &p->job, p->job.task != LG_TASK_simulate, &p->plan);
+    if (!status) status = plan_memory(ctx, p);
     if (!status) status = print_effective(ctx, config, p);
     return status;
 }
@@ -335,6 +344,7 @@ void lg_problem_describe(const lg_problem *p, lg_problem_info *info)
         .tape_bytes = p->plan.tape_bytes,
         .total_bytes = p->plan.total_bytes,
         .checkpoint_interval = p->plan.segment > 1 && p->plan.segment < job->steps ? p->plan.segment : 0,
+        .kernels = p->plan.kernels,
     };
 }
 

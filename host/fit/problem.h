@@ -5,6 +5,7 @@
 #include "backend/backend.h"
 #include "config/config.h"
 #include "fit/ensemble.h"
+#include "infer/infer.h"
 
 struct lg_problem {
     lg_job job; /* its pointers belong to the problem: the arrays below */
@@ -22,6 +23,7 @@ struct lg_problem {
     int64_t iterations;
     int64_t stop_window;
     double stop_tolerance, stop_seconds;
+    lg_search_plan search; /* kind gradient: the fit loop */
     lg_ensemble ensemble;
     lg_sample sample;            /* of a bootstrap */
     lg_optimizer *fit_optimizer; /* the job's per-fit arrays; target_stat and weight_stat above stay the data's own */

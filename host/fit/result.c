@@ -19,6 +19,10 @@ void lg_result_free(lg_result *r)
     free(r->target);
     free(r->weight);
     free(r->last_statistics);
+    free(r->generation);
+    free(r->sample);
+    free(r->sample_weight);
+    free(r->sample_distance);
     free(r);
 }
 

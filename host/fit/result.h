@@ -38,6 +38,10 @@ struct lg_result {
     int statistics;
     double *target, *weight; /* NULL for state losses */
     double *last_statistics; /* [fits][statistics] or NULL */
+    /* Searches without gradients, else NULL: see lg_posterior. */
+    double *generation; /* [iterations of fit 0][LG_GENERATION_COLUMNS] */
+    int samples;
+    double *sample, *sample_weight, *sample_distance; /* [samples][params], [samples], [samples] */
 };
 
 #endif

@@ -196,6 +196,8 @@ lg_status lg_noise_dump_job(lg_context *ctx, const lg_job *job, const lg_backend
 {
     dump d = {.job = *job};
     d.job.fits = 1;
+    d.job.first_fit = lg_job_noise_fit(job, 0);
+    d.job.noise_fit = NULL;
     d.job.params = params;
     d.results.model = job->model->id;
     name_results(&d);

@@ -19,9 +19,10 @@ enum { SHOWN = 400 }; /* bytes of gnuplot's messages that fit into ours */
 static void put_preamble(FILE *script, const char *name)
 {
     const char *terminal = lg_path_has_extension(name, ".png")   ? "pngcairo size 1000,750 font 'DejaVu Sans,16'"
+                           : lg_path_has_extension(name, ".gif") ? "gif animate size 1000,750 font 'DejaVu Sans,16'"
                            : lg_path_has_extension(name, ".svg") ? "svg size 500,375 font 'DejaVu Sans,10'"
                                                                  : "pdfcairo font 'DejaVu Sans,10'";
-    fprintf(script, "set terminal %s background 'white'\noutput = '", terminal);
+    fprintf(script, "set terminal %s background '#ffffff'\noutput = '", terminal);
     for (const char *c = name; *c; c++) fputs(*c == '\'' ? "''" : (char[]){*c, '\0'}, script);
     fputs("'\n", script);
 }
@@ -123,8 +124,10 @@ lg_status lg_gnuplot(lg_context *ctx, const char *script, const char *path, bool
 {
     if (!script) return lg_fail(ctx, LG_ERR_MEMORY, "cannot draw '%s': not enough memory", path);
     if (!lg_path_has_extension(path, ".png") && !lg_path_has_extension(path, ".svg") &&
-        !lg_path_has_extension(path, ".pdf")) {
-        return lg_fail(ctx, LG_ERR_USAGE, "cannot draw '%s': the name of a picture ends in .png, .svg or .pdf", path);
+        !lg_path_has_extension(path, ".pdf") && !lg_path_has_extension(path, ".gif")) {
+        return lg_fail(ctx, LG_ERR_USAGE,
+                       "cannot draw '%s': the name of a picture ends in .png, .svg, .pdf, or .gif for an animation",
+                       path);
     }
     lg_atomic a;
     lg_status status = lg_atomic_name(ctx, path, force, &a);

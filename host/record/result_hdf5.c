@@ -248,7 +248,8 @@ static void put_statistics(writer *w, const lg_result *r)
 {
     if (r->statistics == 0) return;
     const lg_task task = lg_task_find(r->task);
-    const hsize_t kinds = (hsize_t)lg_task_statistics(r->model, task), shape[2] = {(hsize_t)r->statistics / kinds, kinds};
+    const hsize_t kinds = (hsize_t)lg_task_statistics(r->model, task),
+                  shape[2] = {(hsize_t)r->statistics / kinds, kinds};
     const hsize_t whole[3] = {(hsize_t)r->fits, shape[0], kinds};
     put_set(w, "/statistics/names", w->text, w->text, 1, &kinds, lg_task_statistic_names(r->model, task));
     if (r->target) put_reals(w, "/statistics/target", 2, shape, r->target);

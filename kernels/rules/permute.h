@@ -34,4 +34,13 @@ LG_RULE uint32_t lg_pair_index(uint64_t seed, uint64_t it, uint32_t R, uint32_t 
     return lg_permute(lg_seed_key(seed), position / n, n, (uint32_t)(position % n));
 }
 
+/* Row of a pool of n start states that replicate r of R uses in iteration `it`: transition pairs in their shuffled order,
+ * other states in turn. resample: the rows of a fit's own data set, or NULL for the pool as it is. */
+LG_RULE uint32_t lg_pool_row(int pairs, uint64_t seed, uint64_t it, uint32_t R, uint32_t r, uint32_t n,
+                             const uint32_t *resample)
+{
+    const uint32_t row = pairs ? lg_pair_index(seed, it, R, r, n) : r % n;
+    return resample ? resample[row] : row;
+}
+
 #endif

@@ -25,6 +25,8 @@ enum lg_stream {
     LG_STREAM_PRW_START = 10,   /* initial velocity: class and Gumbel noise of one axis */
     LG_STREAM_BOOTSTRAP = 11,   /* resampled data: block = draw / 4, replicate 0 picks clusters, 1 normal errors */
     LG_STREAM_REDRAW = 12,      /* derives the keys of further conditional draws of Gumbel noise (estimator gr) */
+    LG_STREAM_PROPOSAL = 13,    /* candidates of searches without gradients: replicate = candidate, step = attempt */
+    LG_STREAM_RESAMPLE = 14,    /* the particle such a proposal starts from */
     LG_STREAM_COUNT
 };
 

@@ -12,60 +12,71 @@
 #define T(name) LG_TASK_##name
 #define L(name) LG_LOSS_##name
 #define E(name) LG_ESTIMATOR_##name
+#define SHARED false /* by all fits of the case: data, optimiser, numbers in the noise */
+#define OWN true
 
 /* Odd sizes, the smallest lattice, capacities up to 255, certain and impossible events, one walker, one step, lattices
  * that fit a block and lattices that do not, whole tapes and segments. */
 /* clang-format off */
 const lg_case lg_cases[] = {
-    /* name, model, task, loss, estimator, tau, H, W, N, gamma, params, F, R, T, pool, segmented, v0_const */
-    {"mk-64", MK, T(stability), L(log_sse), E(ste), 1.0, 64, 64, 50, 0.5, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 2, 6, 1, false, false},
-    {"mk-smallest", MK, T(stability), L(mse), E(ste), 1.0, 3, 3, 4, 0.9, {0.5, 0.2, 0.9, 0.5, 0.5}, 3, 2, 9, 2, false, false},
-    {"mk-odd", MK, T(stability), L(sse), E(gs), 1.0, 7, 13, 20, 0.9, {0.2, 0.9, 0.7, 0.6, 0.8}, 2, 3, 40, 3, false, false},
-    {"mk-tau", MK, T(stability), L(mse), E(gs), 0.5, 9, 6, 255, 0.0035, {0.6, 0.4, 0.7, 0.9, 0.8}, 2, 2, 12, 1, false, false},
-    {"mk-log-gs", MK, T(stability), L(log_sse), E(gs), 1.0, 12, 33, 50, 0.018, {0.6, 0.4, 0.7, 0.9, 0.8}, 1, 2, 5, 1, false, false},
-    {"mk-sse", MK, T(stability), L(sse), E(ste), 1.0, 5, 40, 30, 0.5, {0.1, 0.4, 0.98, 0.1, 0.2}, 4, 1, 33, 1, false, false},
-    {"mk-ends", MK, T(stability), L(mse), E(ste), 1.0, 6, 5, 10, 3.0, {0.0, 1.0, 1.0, 1.0, 0.0}, 1, 3, 8, 1, false, false},
-    {"mk-segments", MK, T(stability), L(log_sse), E(ste), 1.0, 16, 16, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 2, 2, 45, 1, true, false},
-    {"mk-pairs", MK, T(transition), L(sse), E(ste), 1.0, 10, 10, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 5, 1, 7, false, false},
-    {"mk-pairs-mse", MK, T(transition), L(mse), E(ste), 1.0, 8, 9, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 4, false, false},
-    {"mk-pairs-gs", MK, T(transition), L(sse), E(gs), 1.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 9, false, false},
-    {"mk-pairs-mse-gs", MK, T(transition), L(mse), E(gs), 2.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 9, false, false},
-    {"mk-curve", MK, T(trajectory), L(stat), E(ste), 1.0, 11, 8, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 3, 20, 2, false, false},
-    {"mk-curve-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 8, 11, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 40, 2, true, false},
-    {"mk-tall", MK, T(stability), L(log_sse), E(ste), 1.0, 130, 5, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 1, 4, 1, false, false},
-    {"mk-two-pairs", MK, T(stability), L(sse), E(ste), 1.0, 64, 30, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 4, 1, false, false},
-    {"mk-large", MK, T(stability), L(log_sse), E(ste), 1.0, 67, 131, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 1, 5, 1, false, false},
-    {"mk-large-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 34, 514, 50, 0.018, {0.9, 0.4, 0.98, 0.3, 0.2}, 1, 1, 10, 1, true, false},
-    {"mk-cluster", MK, T(trajectory), L(stat), E(gs), 1.0, 33, 32, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 30, 1, true, false},
-    {"mk-many", MK, T(stability), L(log_sse), E(ste), 1.0, 16, 16, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 17, 6, 1, false, false},
-    {"mk-wide", MK, T(stability), L(mse), E(ste), 1.0, 3, 520, 50, 0.8, {0.9, 0.8, 0.98, 0.3, 0.2}, 1, 1, 20, 1, true, false},
+    /* name, model, task, loss, estimator, tau, H, W, N, gamma, params, F, R, T, pool, segmented, v0_const, own */
+    {"mk-64", MK, T(stability), L(log_sse), E(ste), 1.0, 64, 64, 50, 0.5, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 2, 6, 1, false, false, SHARED},
+    {"mk-smallest", MK, T(stability), L(mse), E(ste), 1.0, 3, 3, 4, 0.9, {0.5, 0.2, 0.9, 0.5, 0.5}, 3, 2, 9, 2, false, false, SHARED},
+    {"mk-odd", MK, T(stability), L(sse), E(gs), 1.0, 7, 13, 20, 0.9, {0.2, 0.9, 0.7, 0.6, 0.8}, 2, 3, 40, 3, false, false, SHARED},
+    {"mk-tau", MK, T(stability), L(mse), E(gs), 0.5, 9, 6, 255, 0.0035, {0.6, 0.4, 0.7, 0.9, 0.8}, 2, 2, 12, 1, false, false, SHARED},
+    {"mk-log-gs", MK, T(stability), L(log_sse), E(gs), 1.0, 12, 33, 50, 0.018, {0.6, 0.4, 0.7, 0.9, 0.8}, 1, 2, 5, 1, false, false, SHARED},
+    {"mk-sse", MK, T(stability), L(sse), E(ste), 1.0, 5, 40, 30, 0.5, {0.1, 0.4, 0.98, 0.1, 0.2}, 4, 1, 33, 1, false, false, SHARED},
+    {"mk-ends", MK, T(stability), L(mse), E(ste), 1.0, 6, 5, 10, 3.0, {0.0, 1.0, 1.0, 1.0, 0.0}, 1, 3, 8, 1, false, false, SHARED},
+    {"mk-segments", MK, T(stability), L(log_sse), E(ste), 1.0, 16, 16, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 2, 2, 45, 1, true, false, SHARED},
+    {"mk-pairs", MK, T(transition), L(sse), E(ste), 1.0, 10, 10, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 5, 1, 7, false, false, SHARED},
+    {"mk-pairs-mse", MK, T(transition), L(mse), E(ste), 1.0, 8, 9, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 4, false, false, SHARED},
+    {"mk-pairs-gs", MK, T(transition), L(sse), E(gs), 1.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 9, false, false, SHARED},
+    {"mk-pairs-mse-gs", MK, T(transition), L(mse), E(gs), 2.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 9, false, false, SHARED},
+    {"mk-curve", MK, T(trajectory), L(stat), E(ste), 1.0, 11, 8, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 3, 20, 2, false, false, SHARED},
+    {"mk-curve-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 8, 11, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 40, 2, true, false, SHARED},
+    {"mk-tall", MK, T(stability), L(log_sse), E(ste), 1.0, 130, 5, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 1, 4, 1, false, false, SHARED},
+    {"mk-two-pairs", MK, T(stability), L(sse), E(ste), 1.0, 64, 30, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 4, 1, false, false, SHARED},
+    {"mk-large", MK, T(stability), L(log_sse), E(ste), 1.0, 67, 131, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 1, 5, 1, false, false, SHARED},
+    {"mk-large-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 34, 514, 50, 0.018, {0.9, 0.4, 0.98, 0.3, 0.2}, 1, 1, 10, 1, true, false, SHARED},
+    {"mk-cluster", MK, T(trajectory), L(stat), E(gs), 1.0, 33, 32, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 30, 1, true, false, SHARED},
+    {"mk-many", MK, T(stability), L(log_sse), E(ste), 1.0, 16, 16, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 17, 6, 1, false, false, SHARED},
+    {"mk-wide", MK, T(stability), L(mse), E(ste), 1.0, 3, 520, 50, 0.8, {0.9, 0.8, 0.98, 0.3, 0.2}, 1, 1, 20, 1, true, false, SHARED},
 
-    {"si-pairs", SI, T(transition), L(sse), E(ste), 1.0, 64, 64, 1, 0, {0.2}, 2, 4, 1, 9, false, false},
-    {"si-pairs-gs", SI, T(transition), L(sse), E(gs), 1.0, 9, 37, 1, 0, {0.4}, 2, 3, 1, 9, false, false},
-    {"si-pairs-mse", SI, T(transition), L(mse), E(ste), 1.0, 3, 3, 1, 0, {0.6}, 1, 5, 1, 5, false, false},
-    {"si-pairs-mse-gs", SI, T(transition), L(mse), E(gs), 0.5, 5, 6, 1, 0, {0.6}, 1, 5, 1, 5, false, false},
-    {"si-count", SI, T(transition), L(count), E(ste), 1.0, 12, 65, 1, 0, {0.3}, 2, 4, 1, 9, false, false},
-    {"si-count-gs", SI, T(transition), L(count), E(gs), 1.0, 12, 20, 1, 0, {0.3}, 1, 4, 1, 9, false, false},
-    {"si-nll", SI, T(transition), L(nll), E(ste), 1.0, 20, 33, 1, 0, {0.3}, 2, 4, 1, 9, false, false},
-    {"si-nll-gs", SI, T(transition), L(nll), E(gs), 1.0, 4, 4, 1, 0, {0.3}, 1, 4, 1, 9, false, false},
-    {"si-none", SI, T(transition), L(sse), E(ste), 1.0, 8, 8, 1, 0, {0.0}, 1, 2, 1, 3, false, false},
-    {"si-all", SI, T(transition), L(sse), E(ste), 1.0, 8, 8, 1, 0, {1.0}, 1, 2, 1, 3, false, false},
-    {"si-curve", SI, T(trajectory), L(stat), E(ste), 1.0, 21, 34, 1, 0, {0.1}, 2, 3, 7, 2, false, false},
-    {"si-curve-gs", SI, T(trajectory), L(stat), E(gs), 1.0, 6, 7, 1, 0, {0.004}, 1, 3, 230, 2, true, false},
-    {"si-state", SI, T(stability), L(sse), E(ste), 1.0, 32, 64, 1, 0, {0.05}, 2, 2, 6, 2, false, false},
-    {"si-state-gs", SI, T(stability), L(sse), E(gs), 1.0, 7, 70, 1, 0, {0.05}, 1, 2, 6, 1, false, false},
-    {"si-state-mse", SI, T(stability), L(mse), E(ste), 1.0, 5, 8, 1, 0, {0.003}, 1, 2, 230, 1, true, false},
-    {"si-state-mse-gs", SI, T(stability), L(mse), E(gs), 1.0, 15, 31, 1, 0, {0.05}, 1, 2, 4, 1, false, false},
-    {"si-state-log", SI, T(stability), L(log_sse), E(ste), 1.0, 32, 32, 1, 0, {0.07}, 1, 2, 4, 1, false, false},
-    {"si-state-log-gs", SI, T(stability), L(log_sse), E(gs), 1.0, 32, 32, 1, 0, {0.07}, 1, 2, 4, 1, false, false},
-    {"si-large", SI, T(stability), L(sse), E(ste), 1.0, 130, 161, 1, 0, {0.05}, 1, 1, 14, 1, true, false},
-    {"si-large-curve", SI, T(trajectory), L(stat), E(gs), 1.0, 129, 190, 1, 0, {0.05}, 2, 1, 3, 1, false, false},
-    {"si-large-pairs", SI, T(transition), L(sse), E(ste), 1.0, 140, 160, 1, 0, {0.3}, 1, 2, 1, 2, false, false},
+    {"si-pairs", SI, T(transition), L(sse), E(ste), 1.0, 64, 64, 1, 0, {0.2}, 2, 4, 1, 9, false, false, SHARED},
+    {"si-pairs-gs", SI, T(transition), L(sse), E(gs), 1.0, 9, 37, 1, 0, {0.4}, 2, 3, 1, 9, false, false, SHARED},
+    {"si-pairs-mse", SI, T(transition), L(mse), E(ste), 1.0, 3, 3, 1, 0, {0.6}, 1, 5, 1, 5, false, false, SHARED},
+    {"si-pairs-mse-gs", SI, T(transition), L(mse), E(gs), 0.5, 5, 6, 1, 0, {0.6}, 1, 5, 1, 5, false, false, SHARED},
+    {"si-count", SI, T(transition), L(count), E(ste), 1.0, 12, 65, 1, 0, {0.3}, 2, 4, 1, 9, false, false, SHARED},
+    {"si-count-gs", SI, T(transition), L(count), E(gs), 1.0, 12, 20, 1, 0, {0.3}, 1, 4, 1, 9, false, false, SHARED},
+    {"si-nll", SI, T(transition), L(nll), E(ste), 1.0, 20, 33, 1, 0, {0.3}, 2, 4, 1, 9, false, false, SHARED},
+    {"si-nll-gs", SI, T(transition), L(nll), E(gs), 1.0, 4, 4, 1, 0, {0.3}, 1, 4, 1, 9, false, false, SHARED},
+    {"si-none", SI, T(transition), L(sse), E(ste), 1.0, 8, 8, 1, 0, {0.0}, 1, 2, 1, 3, false, false, SHARED},
+    {"si-all", SI, T(transition), L(sse), E(ste), 1.0, 8, 8, 1, 0, {1.0}, 1, 2, 1, 3, false, false, SHARED},
+    {"si-curve", SI, T(trajectory), L(stat), E(ste), 1.0, 21, 34, 1, 0, {0.1}, 2, 3, 7, 2, false, false, SHARED},
+    {"si-curve-gs", SI, T(trajectory), L(stat), E(gs), 1.0, 6, 7, 1, 0, {0.004}, 1, 3, 230, 2, true, false, SHARED},
+    {"si-state", SI, T(stability), L(sse), E(ste), 1.0, 32, 64, 1, 0, {0.05}, 2, 2, 6, 2, false, false, SHARED},
+    {"si-state-gs", SI, T(stability), L(sse), E(gs), 1.0, 7, 70, 1, 0, {0.05}, 1, 2, 6, 1, false, false, SHARED},
+    {"si-state-mse", SI, T(stability), L(mse), E(ste), 1.0, 5, 8, 1, 0, {0.003}, 1, 2, 230, 1, true, false, SHARED},
+    {"si-state-mse-gs", SI, T(stability), L(mse), E(gs), 1.0, 15, 31, 1, 0, {0.05}, 1, 2, 4, 1, false, false, SHARED},
+    {"si-state-log", SI, T(stability), L(log_sse), E(ste), 1.0, 32, 32, 1, 0, {0.07}, 1, 2, 4, 1, false, false, SHARED},
+    {"si-state-log-gs", SI, T(stability), L(log_sse), E(gs), 1.0, 32, 32, 1, 0, {0.07}, 1, 2, 4, 1, false, false, SHARED},
+    {"si-large", SI, T(stability), L(sse), E(ste), 1.0, 130, 161, 1, 0, {0.05}, 1, 1, 14, 1, true, false, SHARED},
+    {"si-large-curve", SI, T(trajectory), L(stat), E(gs), 1.0, 129, 190, 1, 0, {0.05}, 2, 1, 3, 1, false, false, SHARED},
+    {"si-large-pairs", SI, T(transition), L(sse), E(ste), 1.0, 140, 160, 1, 0, {0.3}, 1, 2, 1, 2, false, false, SHARED},
 
-    {"prw", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.2, 0.1}, 2, 300, 10, 1, false, false},
-    {"prw-one", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.7, 0.5}, 1, 1, 1, 1, false, false},
-    {"prw-long", PRW, T(trajectory), L(sse), E(gs), 0.7, 0, 0, 0, 0, {0.3, 0.9}, 3, 129, 37, 1, false, false},
-    {"prw-const", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.6}, 1, 64, 20, 1, false, true},
+    {"prw", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.2, 0.1}, 2, 300, 10, 1, false, false, SHARED},
+    {"prw-one", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.7, 0.5}, 1, 1, 1, 1, false, false, SHARED},
+    {"prw-long", PRW, T(trajectory), L(sse), E(gs), 0.7, 0, 0, 0, 0, {0.3, 0.9}, 3, 129, 37, 1, false, false, SHARED},
+    {"prw-const", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.6}, 1, 64, 20, 1, false, true, SHARED},
+
+    {"own-mk-pairs", MK, T(transition), L(sse), E(ste), 1.0, 8, 9, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 3, 4, 1, 7, false, false, OWN},
+    {"own-mk-curve", MK, T(trajectory), L(stat), E(gs), 1.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 3, 3, 12, 4, true, false, OWN},
+    {"own-mk-large", MK, T(stability), L(log_sse), E(ste), 1.0, 67, 131, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 3, 1, 2, 3, false, false, OWN},
+    {"own-si-pairs", SI, T(transition), L(sse), E(gs), 1.0, 9, 37, 1, 0, {0.4}, 3, 3, 1, 9, false, false, OWN},
+    {"own-si-nll", SI, T(transition), L(nll), E(ste), 1.0, 20, 33, 1, 0, {0.3}, 3, 4, 1, 9, false, false, OWN},
+    {"own-si-curve", SI, T(trajectory), L(stat), E(ste), 1.0, 21, 34, 1, 0, {0.1}, 3, 3, 7, 4, false, false, OWN},
+    {"own-si-large", SI, T(trajectory), L(stat), E(gs), 1.0, 129, 190, 1, 0, {0.05}, 3, 1, 3, 3, false, false, OWN},
+    {"own-prw", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.4}, 3, 150, 12, 1, false, false, OWN},
 };
 /* clang-format on */
 const size_t lg_case_count = sizeof lg_cases / sizeof *lg_cases;
@@ -103,17 +114,21 @@ static bool build_statistics(const lg_case *c, lg_case_job *out)
 {
     lg_job *job = &out->job;
     const size_t K = (size_t)job->model->statistics;
+    const size_t tables = c->own ? c->fits : 1;
     out->record = calloc(c->steps, sizeof *out->record);
-    out->target_stat = calloc(c->steps * K, sizeof(double));
-    out->weight_stat = calloc(c->steps * K, sizeof(double));
+    out->target_stat = calloc(tables * c->steps * K, sizeof(double));
+    out->weight_stat = calloc(tables * c->steps * K, sizeof(double));
     if (!out->record || !out->target_stat || !out->weight_stat) return false;
     for (uint32_t t = 1; t <= c->steps;
          t++) /* every step of short runs, else steps 1, 4, 5, 8, 9, ... and not the last few */
         if (c->steps < 10 || (t % 4 < 2 && t + 2 < c->steps)) out->record[job->records++] = t;
-    for (size_t i = 0; i < job->records * K; i++) {
-        out->target_stat[i] = 0.3 + 2.0 * (double)(i / K) + (double)(i % K);
-        out->weight_stat[i] = 1.0 / (1.0 + (double)i);
+    const size_t count = job->records * K;
+    for (size_t i = 0; i < tables * count; i++) {
+        const size_t k = i % count, f = i / count;
+        out->target_stat[i] = (0.3 + 2.0 * (double)(k / K) + (double)(k % K)) * (1.0 + 0.2 * (double)f);
+        out->weight_stat[i] = 1.0 / (1.0 + (double)(k + f));
     }
+    job->stat_per_fit = c->own;
     job->record = out->record;
     job->target_stat = out->target_stat;
     job->weight_stat = out->weight_stat;
@@ -161,6 +176,45 @@ static void build_optimizer(const lg_case *c, lg_optimizer *o)
     }
 }
 
+/* What an ensemble gives its fits; the last two of three share their noise. */
+static bool build_own(const lg_case *c, lg_case_job *out)
+{
+    lg_job *job = &out->job;
+    out->fit_optimizer = calloc(c->fits, sizeof *out->fit_optimizer);
+    out->noise_fit = calloc(c->fits, sizeof *out->noise_fit);
+    out->resample = calloc(c->fits * c->pool, sizeof *out->resample);
+    if (!out->fit_optimizer || !out->noise_fit || !out->resample) return false;
+    for (uint32_t f = 0; f < c->fits; f++) {
+        lg_optimizer *o = &out->fit_optimizer[f];
+        *o = job->optimizer;
+        o->lr *= 1.0 + f;
+        o->beta1 -= 0.1 * f;
+        o->clip *= 0.5;
+        out->noise_fit[f] = 90u - 7u * ((f + 1) / 2);
+    }
+    for (uint32_t i = 0; i < c->fits * c->pool; i++) out->resample[i] = word(c, 4, i) % c->pool;
+    job->fit_optimizer = out->fit_optimizer;
+    job->noise_fit = out->noise_fit;
+    if (job->model->species) job->resample = out->resample;
+    return true;
+}
+
+/* Fit f of a job as a job of its own. */
+lg_job lg_case_one(const lg_job *job, uint32_t f)
+{
+    lg_job one = *job;
+    one.fits = 1;
+    one.first_fit = job->first_fit + f;
+    one.params = job->params + f * (size_t)job->model->params;
+    one.memory_limit = 0;
+    if (job->fit_optimizer) one.fit_optimizer += f;
+    if (job->noise_fit) one.noise_fit += f;
+    if (job->resample) one.resample += (size_t)f * job->pool;
+    if (job->stat_per_fit) one.target_stat += lg_job_statistic_offset(job, f);
+    if (job->stat_per_fit) one.weight_stat += lg_job_statistic_offset(job, f);
+    return one;
+}
+
 bool lg_case_build(const lg_case *c, lg_case_job *out)
 {
     memset(out, 0, sizeof *out);
@@ -190,6 +244,7 @@ bool lg_case_build(const lg_case *c, lg_case_job *out)
         for (size_t p = 0; p < P; p++) out->params[f * P + p] = c->params[p] * (1.0 - 0.05 * (double)f);
     job->params = out->params;
     if (model->species && !build_states(c, out)) return false;
+    if (c->own && !build_own(c, out)) return false;
     return c->task != LG_TASK_trajectory || build_statistics(c, out);
 }
 
@@ -201,6 +256,9 @@ void lg_case_clear(lg_case_job *job)
     free(job->target_stat);
     free(job->weight_stat);
     free(job->params);
+    free(job->fit_optimizer);
+    free(job->noise_fit);
+    free(job->resample);
     memset(job, 0, sizeof *job);
 }
 

@@ -254,11 +254,7 @@ static void check_split(tester *t, const lg_job *job, const outcome *whole)
 {
     const size_t P = (size_t)job->model->params, per_fit = whole->state_bytes / job->fits, K = lg_job_statistics(job);
     for (uint32_t f = 0; f < job->fits && job->fits > 1; f++) {
-        lg_job one = *job;
-        one.fits = 1;
-        one.first_fit = job->first_fit + f;
-        one.params = job->params + f * P;
-        one.memory_limit = 0;
+        const lg_job one = lg_case_one(job, f);
         outcome o, expected = {whole->states + f * per_fit, whole->loss + f,   whole->statistics + f * K,
                                whole->gradient + f * P,     per_fit,           sizeof(double),
                                K * sizeof(double),          P * sizeof(double)};
@@ -305,7 +301,44 @@ static void check_stepping(tester *t, const lg_job *job, const outcome *whole)
     t->backend->destroy(batch);
 }
 
-/* A fit's first row is the evaluation; the same fit twice, and once resumed half-way, gives the same bytes. */
+/* The first row of a fit is the evaluation, its second one has the parameters after the fit's own optimiser moved them. */
+static void check_update(tester *t, lg_dbatch *batch, const lg_job *job, const double *rows)
+{
+    const size_t P = (size_t)job->model->params, width = P + 3;
+    outcome o = make_outcome(job);
+    if (good(t, t->backend->set_params(&t->ctx, batch, job->params), "set_params") && evaluate(t, batch, job, 0, &o))
+        for (uint32_t f = 0; f < job->fits; f++) {
+            const lg_optimizer *own = lg_job_optimizer(job, f);
+            lg_fit_state state;
+            double params[LG_OPT_MAX_PARAMS], row[LG_OPT_MAX_PARAMS + 3];
+            memcpy(params, job->params + f * P, P * sizeof *params);
+            lg_optimizer_start(own, params, &state);
+            lg_optimizer_update(own, &state, o.loss[f], o.gradient + f * P, params, row);
+            same_bytes(t, rows + f * width, &o.loss[f], sizeof *rows, "loss in the first row of a fit");
+            close_numbers(t, rows + f * width + 1, row + 1, P + 1, 1e-9, "first row of a fit");
+            close_numbers(t, rows + (job->fits + f) * width + 1, params, P, 1e-9, "parameters after the first update");
+        }
+    free_outcome(&o);
+}
+
+/* Each fit alone gives the trace it gives among the others. */
+static void check_fit_alone(tester *t, const lg_job *job, const double *rows)
+{
+    const size_t width = (size_t)job->model->params + 3;
+    double *own = guarded(FIT_ITERATIONS * width * sizeof *own);
+    for (uint32_t f = 0; f < job->fits && job->fits > 1; f++) {
+        const lg_job one = lg_case_one(job, f);
+        lg_dbatch *batch = create(t, &one);
+        if (batch && good(t, t->backend->advance(&t->ctx, batch, 0, FIT_ITERATIONS, own), "advance"))
+            for (size_t i = 0; i < FIT_ITERATIONS; i++)
+                same_bytes(t, own + i * width, rows + (i * job->fits + f) * width, width * sizeof *own,
+                           "trace of a fit alone");
+        if (batch) t->backend->destroy(batch);
+    }
+    free(own);
+}
+
+/* The same fit twice, and once resumed half-way, gives the same bytes. */
 static void check_fit(tester *t, const lg_job *job)
 {
     const size_t width = job->fits * ((size_t)job->model->params + 3), P = job->fits * (size_t)job->model->params;
@@ -328,6 +361,8 @@ static void check_fit(tester *t, const lg_job *job)
     if (ok) {
         same_bytes(t, again, rows, FIT_ITERATIONS * width * sizeof(double), "the same fit twice, once resumed: trace");
         same_bytes(t, params, end, P * sizeof(double), "the same fit twice, once resumed: parameters");
+        check_update(t, batch, job, rows);
+        if (job->fit_optimizer) check_fit_alone(t, job, rows);
     }
     if (batch) b->destroy(batch);
     if (second) b->destroy(second);

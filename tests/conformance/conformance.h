@@ -16,6 +16,7 @@ typedef struct lg_case {
     uint32_t fits, replicates, steps, pool;
     bool segmented; /* give the batch so little memory that it must keep the tape in segments */
     bool v0_const;
+    bool own; /* each fit has data, an optimiser and a number in the noise of its own */
 } lg_case;
 
 extern const lg_case lg_cases[];
@@ -27,10 +28,13 @@ typedef struct lg_case_job {
     uint8_t *start, *target;
     uint32_t *record;
     double *target_stat, *weight_stat, *params;
+    lg_optimizer *fit_optimizer;
+    uint32_t *noise_fit, *resample;
 } lg_case_job;
 
 bool lg_case_build(const lg_case *c, lg_case_job *out);
 void lg_case_clear(lg_case_job *job);
+lg_job lg_case_one(const lg_job *job, uint32_t fit);
 /* Combinations of model, task, loss and estimator that a model descriptor allows and no case covers; prints them. */
 int lg_case_uncovered(void);
 

@@ -8,9 +8,25 @@
 uint32_t lg_oracle_pool(const lg_oracle_fit *fit, uint32_t replicate)
 {
     const lg_job *job = fit->job;
+    uint32_t row = replicate % job->pool;
     if (job->task == LG_TASK_transition)
-        return lg_pair_index(job->seed, fit->iteration, job->replicates, replicate, job->pool);
-    return replicate % job->pool;
+        row = lg_pair_index(job->seed, fit->iteration, job->replicates, replicate, job->pool);
+    return job->resample ? job->resample[fit->index * job->pool + row] : row;
+}
+
+uint32_t lg_oracle_noise(const lg_oracle_fit *fit)
+{
+    return fit->job->noise_fit ? fit->job->noise_fit[fit->index] : fit->job->first_fit + fit->index;
+}
+
+double lg_oracle_target(const lg_oracle_fit *fit, size_t k)
+{
+    return fit->job->target_stat[(fit->job->stat_per_fit ? fit->index * lg_job_statistics(fit->job) : 0) + k];
+}
+
+double lg_oracle_weight(const lg_oracle_fit *fit, size_t k)
+{
+    return fit->job->weight_stat[(fit->job->stat_per_fit ? fit->index * lg_job_statistics(fit->job) : 0) + k];
 }
 
 static size_t entries_of(const lg_job *job)
@@ -64,8 +80,8 @@ void lg_oracle_loss(const lg_oracle_fit *fit, double S)
     }
     *fit->loss = 0.0;
     for (size_t k = 0; k < lg_job_statistics(job); k++) {
-        const double d = fit->statistics[k] - job->target_stat[k];
-        *fit->loss += job->weight_stat[k] * d * d;
+        const double d = fit->statistics[k] - lg_oracle_target(fit, k);
+        *fit->loss += lg_oracle_weight(fit, k) * d * d;
     }
 }
 
@@ -80,9 +96,9 @@ static void statistic_adjoint(const lg_oracle_fit *fit, const int *history, doub
             double mean, variance;
             moments(history + at, sites, &mean, &variance);
             const size_t i0 = k * K + s, i1 = i0 + species;
-            const double dm = 2.0 * job->weight_stat[i0] * (fit->statistics[i0] - job->target_stat[i0]);
+            const double dm = 2.0 * lg_oracle_weight(fit, i0) * (fit->statistics[i0] - lg_oracle_target(fit, i0));
             const double dv =
-                K > species ? 2.0 * job->weight_stat[i1] * (fit->statistics[i1] - job->target_stat[i1]) : 0.0;
+                K > species ? 2.0 * lg_oracle_weight(fit, i1) * (fit->statistics[i1] - lg_oracle_target(fit, i1)) : 0.0;
             for (size_t i = 0; i < sites; i++) adj[at + i] += scale * (dm + 2.0 * dv * (history[at + i] - mean));
         }
 }

@@ -30,6 +30,9 @@ typedef struct lg_oracle_fit {
 } lg_oracle_fit;
 
 uint32_t lg_oracle_pool(const lg_oracle_fit *fit, uint32_t replicate);
+uint32_t lg_oracle_noise(const lg_oracle_fit *fit); /* the fit's number in the noise */
+double lg_oracle_target(const lg_oracle_fit *fit, size_t k);
+double lg_oracle_weight(const lg_oracle_fit *fit, size_t k);
 bool lg_oracle_mk(const lg_oracle_fit *fit);
 bool lg_oracle_si(const lg_oracle_fit *fit);
 bool lg_oracle_prw(const lg_oracle_fit *fit);

@@ -37,7 +37,7 @@ static void release(run *r)
 static lg_block site_block(const lg_oracle_fit *fit, uint32_t replicate, uint32_t stream, uint32_t step, size_t site)
 {
     const uint32_t W = fit->job->width, i = (uint32_t)(site / W), j = (uint32_t)(site % W);
-    return lg_draw(fit->key, stream, fit->job->first_fit + fit->index, replicate, step, i / 2 * W + j);
+    return lg_draw(fit->key, stream, lg_oracle_noise(fit), replicate, step, i / 2 * W + j);
 }
 
 static void step_forward(const lg_oracle_fit *fit, const lg_mk_fit *mk, uint32_t replicate, uint32_t t, run *r)
@@ -54,7 +54,7 @@ static void step_forward(const lg_oracle_fit *fit, const lg_mk_fit *mk, uint32_t
         e[s] = x[s] > (double)job->capacity * u;
     }
     for (int species = 0; species < 2; species++) {
-        const int q = lg_mk_draw_direction(mk, fit->key, job->first_fit + fit->index, replicate, t, species);
+        const int q = lg_mk_draw_direction(mk, fit->key, lg_oracle_noise(fit), replicate, t, species);
         const size_t base = (size_t)species * n;
         for (size_t s = 0; s < n; s++)
             after[base + s] = x[base + s] - e[base + s] + e[base + lg_oracle_neighbour(job, s, q / 3 - 1, q % 3 - 1)];
@@ -138,7 +138,7 @@ static void move_back(const lg_oracle_fit *fit, const lg_mk_fit *mk, uint32_t re
     const size_t n = lg_job_sites(job);
     for (int species = 0; species < 2; species++) {
         const lg_mk_direction_draw d =
-            lg_mk_draw_direction_soft(mk, fit->key, job->first_fit + fit->index, replicate, t, species);
+            lg_mk_draw_direction_soft(mk, fit->key, lg_oracle_noise(fit), replicate, t, species);
         const size_t base = (size_t)species * n;
         const uint8_t *e = r->e + t * 2 * n + base;
         const double D = fit->params[LG_MK_D_A + species], slope = D * (1.0 - D);

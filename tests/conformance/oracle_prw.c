@@ -11,7 +11,7 @@ typedef struct axis {
 
 static void start(const lg_oracle_fit *fit, const lg_prw_fit *prw, uint32_t walker, uint32_t a, axis *q)
 {
-    const lg_block b = lg_draw(fit->key, LG_STREAM_PRW_START, fit->job->first_fit + fit->index, walker, 0, a);
+    const lg_block b = lg_draw(fit->key, LG_STREAM_PRW_START, lg_oracle_noise(fit), walker, 0, a);
     memset(q, 0, sizeof *q);
     q->v = lg_prw_velocity(prw, b.w[0]);
     if (!fit->job->v0_const)
@@ -21,7 +21,7 @@ static void start(const lg_oracle_fit *fit, const lg_prw_fit *prw, uint32_t walk
 
 static void step(const lg_oracle_fit *fit, const lg_prw_fit *prw, uint32_t walker, uint32_t t, uint32_t a, axis *q)
 {
-    const uint32_t id = fit->job->first_fit + fit->index;
+    const uint32_t id = lg_oracle_noise(fit);
     const lg_block b = lg_draw(fit->key, LG_STREAM_PRW_STEP, id, walker, t, 0),
                    e = lg_draw(fit->key, LG_STREAM_PRW_GUMBEL, id, walker, t, a);
     const lg_block third = lg_draw(fit->key, LG_STREAM_PRW_GUMBEL, id, walker, t, 2);
@@ -64,7 +64,8 @@ bool lg_oracle_prw(const lg_oracle_fit *fit)
     for (size_t k = 0; k < job->records; k++) fit->statistics[k] = msd[job->record[k] - 1];
     lg_oracle_loss(fit, 0.0);
     for (size_t k = 0; k < job->records; k++) {
-        const double slope = 2.0 * job->weight_stat[k] * (fit->statistics[k] - job->target_stat[k]) / (double)R;
+        const double slope =
+            2.0 * lg_oracle_weight(fit, k) * (fit->statistics[k] - lg_oracle_target(fit, k)) / (double)R;
         for (size_t i = 0; i < 2 * R; i++) {
             const axis *q = &path[(i / 2 * T + job->record[k] - 1) * 2 + i % 2];
             for (int p = 0; p < 2; p++) lg_oracle_add(fit, p, slope * 2.0 * q->x * q->dx[p]);

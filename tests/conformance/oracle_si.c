@@ -20,8 +20,8 @@ static int draw(const lg_oracle_fit *fit, uint32_t replicate, uint32_t t, size_t
 {
     const lg_job *job = fit->job;
     const uint32_t i = (uint32_t)(site / job->width), j = (uint32_t)(site % job->width);
-    const lg_block b = lg_draw(fit->key, LG_STREAM_SI_SITE, job->first_fit + fit->index, replicate, t,
-                               i * ((job->width + 3) / 4) + j / 4);
+    const lg_block b =
+        lg_draw(fit->key, LG_STREAM_SI_SITE, lg_oracle_noise(fit), replicate, t, i * ((job->width + 3) / 4) + j / 4);
     double q = 1.0;
     for (int k = 0; k < n; k++) q *= 1.0 - fit->params[0];
     return (b.w[j % 4] >> 1) < lg_threshold31(1.0 - q);
@@ -32,8 +32,8 @@ static double weight(const lg_oracle_fit *fit, uint32_t replicate, uint32_t t, s
     const lg_job *job = fit->job;
     if (job->binary == LG_ESTIMATOR_ste) return 1.0;
     const uint32_t i = (uint32_t)(site / job->width), j = (uint32_t)(site % job->width);
-    const lg_block b = lg_draw(fit->key, LG_STREAM_SI_GUMBEL, job->first_fit + fit->index, replicate, t,
-                               i * ((job->width + 1) / 2) + j / 2);
+    const lg_block b =
+        lg_draw(fit->key, LG_STREAM_SI_GUMBEL, lg_oracle_noise(fit), replicate, t, i * ((job->width + 1) / 2) + j / 2);
     const double p = 1.0 - pow(1.0 - fit->params[0], n);
     return (double)lg_gs_weight((float)p, (float)(1.0 - p), fired, lg_exponential(b.w[2 * (j % 2)]),
                                 lg_exponential(b.w[2 * (j % 2) + 1]), (float)(1.0 / job->tau));

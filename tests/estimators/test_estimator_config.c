@@ -5,7 +5,9 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static lg_context *ctx;
 
@@ -171,4 +173,41 @@ Test(estimator_config, slices)
             check_slice(settings);
         }
     check_slice(PRW "estimator.method=exact iterations=20 ensemble.starts=random ensemble.size=5");
+}
+
+static int stop_once(const lg_progress *progress, void *user)
+{
+    (void)user;
+    return progress->iteration >= 3 && progress->iteration < 12 ? LG_CHECKPOINT_STOP : LG_GO_ON;
+}
+
+/* A stopped and continued fit ends with the bytes of an uninterrupted one. */
+Test(estimator_config, continued_fits)
+{
+    static const char *const methods[] = {"method=score", "method=fd", "method=exact", "tau_end=0.3"};
+    char file[] = "/tmp/latgrad-estimators-XXXXXX", settings[900];
+    close(mkstemp(file));
+    for (int i = 0; i < 4; i++) {
+        lg_problem *problem;
+        lg_result *whole, *continued = NULL;
+        const lg_fit_options options = {.checkpoint = file, .checkpoint_seconds = 60, .force = true},
+                             again = {.checkpoint = file, .checkpoint_seconds = 60, .resume = true};
+        double a[8], b[8], loss[2];
+        snprintf(settings, sizeof settings, PRW "iterations=30 replicates=200 optimizer.lr=0.1 estimator.%s",
+                 methods[i]);
+        cr_assert_eq(create(settings, &problem), LG_OK);
+        cr_assert_eq(lg_fit(ctx, problem, NULL, NULL, &whole), LG_OK);
+        const lg_status stopped = lg_fit_run(ctx, problem, &options, stop_once, NULL, &continued);
+        cr_assert_eq(stopped, LG_ERR_STOPPED, "%s: %s", settings, lg_context_message(ctx));
+        cr_assert_eq(lg_fit_run(ctx, problem, &again, NULL, NULL, &continued), LG_OK, "%s: %s", settings,
+                     lg_context_message(ctx));
+        lg_result_end(whole, 0, a, &loss[0]);
+        lg_result_end(continued, 0, b, &loss[1]);
+        cr_assert_arr_eq(a, b, 2 * sizeof *a, "%s: %.17g %.17g", settings, a[0], b[0]);
+        cr_assert_eq(loss[0], loss[1]);
+        lg_result_free(whole);
+        lg_result_free(continued);
+        lg_problem_free(problem);
+        lg_checkpoint_remove(ctx, file);
+    }
 }

@@ -18,6 +18,32 @@ cmake --install "$LATGRAD_BUILD" --prefix "$prefix" >"$work/install.log" || fail
 [ -x "$prefix/bin/latgrad" ] || fail "no tool was installed"
 "$prefix/bin/latgrad" --version >"$work/tool.txt" || fail "the installed tool does not run"
 
+for file in share/man/man1/latgrad.1 share/man/man1/latgrad-fit.1 share/man/man5/latgrad-config.5 \
+    share/bash-completion/completions/latgrad share/latgrad/data/msd_tcells.csv share/latgrad/examples/tcells.yaml; do
+    [ -f "$prefix/$file" ] || [ -f "$prefix/$file.gz" ] || fail "no $file was installed"
+done
+
+# The header by itself, in every language it is meant for.
+echo '#include <latgrad.h>' >"$work/header.c"
+for language in "cc -std=c11" "cc -std=c17" "c++ -x c++ -std=c++17"; do
+    $language -Wall -Wextra -Wconversion -Wpedantic -Werror "-I$prefix/include" -fsyntax-only "$work/header.c" ||
+        fail "the header does not compile with $language"
+done
+
+# The shared library exports what the header declares, and nothing else.
+library=$(find "$prefix" -name 'liblatgrad.so' | head -n 1)
+if [ -n "$library" ]; then
+    readelf -d "$library" | grep -q 'SONAME.*liblatgrad\.so\.[0-9]*\.[0-9]*\]' || fail "no soname with major and minor version"
+    nm -D --defined-only "$library" | awk '{ print $3 }' >"$work/symbols"
+    while read -r symbol; do
+        grep -q "\b$symbol(" "$prefix/include/latgrad.h" || fail "the shared library exports $symbol, which is not in the header"
+    done <"$work/symbols"
+fi
+
+# The installed tool finds the measured data from its own place.
+(cd "$work" && env -u LATGRAD_DATA "$prefix/bin/latgrad" fit "$prefix/share/latgrad/examples/tcells.yaml" --dry-run \
+    >"$work/dry.txt") || fail "the installed example does not find its data"
+
 mkdir "$work/user"
 cat >"$work/user/user.c" <<'END'
 #include <latgrad.h>
@@ -62,4 +88,18 @@ esac
 flags=$(pkg-config $static --cflags --libs latgrad)
 eval "cc ${CFLAGS-} \"$work/user/user.c\" -o \"$work/user-pc\" $flags" || fail "pkg-config: $flags"
 LD_LIBRARY_PATH="$(dirname "$(dirname "$pc")")" "$work/user-pc" || fail "the program built through pkg-config failed"
+
+# The examples, built as their own project, give the answers that are kept beside them.
+examples="$prefix/share/latgrad/examples"
+cmake -S "$examples" -B "$work/examples" "-DCMAKE_PREFIX_PATH=$prefix" "-DCMAKE_C_FLAGS=${CFLAGS-} -Wall -Wextra -Werror" \
+    >"$work/cmake.log" 2>&1 && cmake --build "$work/examples" >>"$work/cmake.log" 2>&1 ||
+    fail "examples: $(cat "$work/cmake.log")"
+for answer in "$examples"/answers/*.txt; do
+    name=$(basename "$answer" .txt)
+    set --
+    [ "$name" != fit_tracks ] || set -- "$examples/tracks.csv" "$work/tracks.h5"
+    "$work/examples/$name" "$@" >"$work/$name.txt" || fail "the example $name failed"
+    cmp "$answer" "$work/$name.txt" || fail "the example $name prints something else than $answer"
+done
+[ -s "$work/tracks.h5" ] || fail "fit_tracks saved nothing"
 echo "installed package: ok"

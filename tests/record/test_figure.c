@@ -6,7 +6,9 @@
 
 #include "cli/figure.c"
 #include "cli/figure_axes.c"
+#include "cli/figure_csv.c"
 #include "cli/figure_script.c"
+#include "cli/plot_array.c"
 #include "cli/plot_result.c"
 
 #if LG_HAVE_PNG
@@ -220,8 +222,9 @@ Test(figure, a_result)
     lg_result *result = sample_result(SAMPLE_FITS);
     free(result->config_yaml);
     result->config_yaml = strdup("this is: [no configuration");
-    cr_assert_eq(plot_result(ctx, result, path, false), LG_OK, "%s", lg_context_message(ctx));
-    cr_expect_eq(plot_result(ctx, result, path, false), LG_ERR_EXISTS);
+    cr_assert_eq(plot_result(ctx, result, PLOT_FIT | PLOT_LOSS | PLOT_PARAMS, path, false), LG_OK, "%s",
+                 lg_context_message(ctx));
+    cr_expect_eq(plot_result(ctx, result, PLOT_FIT | PLOT_LOSS | PLOT_PARAMS, path, false), LG_ERR_EXISTS);
     lg_result_free(result);
     pixels p = decode();
     cr_expect_eq(p.width, (int)lround(3 * 8.5 / 2.54 * 220), "statistics, loss and one fitted parameter");

@@ -68,19 +68,13 @@ bool lg_cpu_by_rows(const lg_dbatch *b)
     return b->device->threads > 1 && lattices < (size_t)b->device->threads && lg_job_sites(b->job) >= 256 * 256;
 }
 
-/* Transition pairs come in the shuffled order of rules/permute.h, other start states in turn: the same for all fits, unless
- * they have resampled pools. */
+/* The same for all fits, unless they have resampled pools. */
 static void choose_starts(lg_dbatch *b)
 {
-    const lg_job *job = b->job;
-    const uint32_t R = job->replicates;
-    for (uint32_t r = 0; r < R; r++)
-        b->pool_index[r] =
-            job->task == LG_TASK_transition ? lg_pair_index(job->seed, b->iteration, R, r, job->pool) : r % job->pool;
-    if (!job->resample) return;
-    for (uint32_t f = job->fits; f-- > 0;) /* the first fit's place holds the common rows until the end */
+    const uint32_t R = b->job->replicates;
+    for (uint32_t f = 0; f < (b->job->resample ? b->job->fits : 1); f++)
         for (uint32_t r = 0; r < R; r++)
-            b->pool_index[(size_t)f * R + r] = job->resample[(size_t)f * job->pool + b->pool_index[r]];
+            b->pool_index[(size_t)f * R + r] = lg_job_pool_row(b->job, b->iteration, f, r);
 }
 
 int lg_cpu_record_index(const lg_job *job, uint32_t step)
@@ -384,6 +378,5 @@ const lg_backend lg_backend_cpu = {
     .get_fit_state = cpu_get_fit_state,
     .set_fit_state = cpu_set_fit_state,
     .estimators = true,
-    .per_fit = true,
     .share = true,
 };
