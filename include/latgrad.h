@@ -334,11 +334,12 @@ enum { LG_POSTERIOR_PARAMS = 8 };
 
 typedef struct lg_posterior {
     int generations, samples;
-    const double *generation; /* [generations][4]: tolerance or lowest loss, candidates so far, acceptance rate, effective size */
-    const double *sample, *weight, *distance;        /* [samples][params], [samples], [samples]; NULL where samples is 0 */
-    double mean[LG_POSTERIOR_PARAMS], sd[LG_POSTERIOR_PARAMS]; /* weighted; NaN where samples is 0 */
+    const double *
+        generation; /* [generations][4]: tolerance or lowest loss, candidates so far, acceptance rate, effective size */
+    const double *sample, *weight, *distance; /* [samples][params], [samples], [samples]; NULL where samples is 0 */
+    double mean[LG_POSTERIOR_PARAMS], sd[LG_POSTERIOR_PARAMS];  /* weighted; NaN where samples is 0 */
     double low[LG_POSTERIOR_PARAMS], high[LG_POSTERIOR_PARAMS]; /* 2.5 and 97.5 % quantiles */
-    double effective;                                /* 1 / sum of squared weights */
+    double effective;                                           /* 1 / sum of squared weights */
 } lg_posterior;
 
 /* false: the result is one of a gradient method, or without memory for the quantiles. */

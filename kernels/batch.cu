@@ -93,8 +93,6 @@ static lg_status plan_layout(lg_context *ctx, const lg_device *device, const lg_
 lg_status lg_cuda_plan(lg_context *ctx, lg_device *device, const lg_job *job, bool gradients, lg_plan *plan)
 {
     lg_layout l;
-    if (job->task == LG_TASK_formation)
-        return lg_fail(ctx, LG_ERR_UNSUPPORTED, "task formation runs on the cpu for now: use --device cpu");
     cudaSetDevice(device->index);
     return plan_layout(ctx, device, job, gradients, &l, plan);
 }
@@ -129,7 +127,7 @@ static void fill_view(lg_dbatch *b)
     v->capacity = job->capacity;
     v->pool = job->pool;
     v->records = job->records;
-    v->statistics = (uint32_t)job->model->statistics;
+    v->statistics = lg_job_kinds(job);
     v->transition = job->task == LG_TASK_transition;
     v->v0_const = job->v0_const;
     v->loss = job->loss;
@@ -171,6 +169,14 @@ static void fill_view(lg_dbatch *b)
     v->stat = (double *)m[LG_BUF_STAT];
     v->stat_adjoint = (double *)m[LG_BUF_STAT_ADJOINT];
     v->part = (double *)m[LG_BUF_PART];
+    v->formation = job->task == LG_TASK_formation;
+    if (v->formation) {
+        v->wave_h = (const lg_complex *)m[LG_BUF_WAVES];
+        v->wave_w = v->wave_h + job->height;
+        v->wave_bin = (const int8_t *)(v->wave_w + job->width);
+    }
+    v->spectrum = (lg_complex *)m[LG_BUF_SPECTRUM];
+    v->snapshot = (uint8_t *)m[LG_BUF_SNAPSHOT];
     v->parts = b->layout.parts;
     v->grad_parts = b->layout.grad_parts;
 }
@@ -251,6 +257,19 @@ static bool starts_as_zeros(int buffer)
            buffer == LG_BUF_REPLICATE_STAT;
 }
 
+static lg_status put_waves(lg_context *ctx, lg_dbatch *b)
+{
+    uint8_t *tables = (uint8_t *)malloc(b->layout.bytes[LG_BUF_WAVES]);
+    if (!tables || !lg_mk_formation_tables(b->job, tables)) {
+        free(tables);
+        return lg_fail(ctx, LG_ERR_MEMORY, "out of memory for the tables of the structure factor");
+    }
+    cudaError_t error = lg_cuda_put(b, LG_BUF_WAVES, tables);
+    if (!error) error = cudaStreamSynchronize(b->stream);
+    free(tables);
+    return lg_cuda_status(ctx, error, "copying tables to the GPU");
+}
+
 static lg_status fill(lg_context *ctx, lg_dbatch *b)
 {
     const lg_job *job = b->job;
@@ -270,6 +289,7 @@ static lg_status fill(lg_context *ctx, lg_dbatch *b)
     lg_status status = lg_cuda_status(ctx, error, "allocating a batch on the GPU");
     if (!status) status = put_states(ctx, b, LG_BUF_START, job->start);
     if (!status) status = put_states(ctx, b, LG_BUF_TARGET, job->target);
+    if (!status && b->layout.bytes[LG_BUF_WAVES]) status = put_waves(ctx, b);
     if (!status) status = lg_cuda_set_params(ctx, b, job->params);
     return status ? status : lg_cuda_reset(ctx, b, 0);
 }

@@ -59,9 +59,16 @@ struct lg_view {
     lg_u64 *error;   /* [FR] sum of (X - X_ref)^2; count: difference in newly aware sites; nll: [F][2][9] counts */
     double *replicate_stat; /* [FR][records][statistics]; PRW: [F][parts][steps][3] sums of MSD and Jacobian */
     double *stat;           /* [F][records][statistics] means over replicates */
-    double *stat_adjoint;   /* the same shape: dL/ds */
-    double *part;           /* [FR][grad_parts][P] gradient contributions */
-    uint32_t parts;         /* blocks a lattice is spread over; PRW: blocks a fit's walkers are spread over */
+    /* Task formation (mk_formation.cu): its kernels record and inject, so the others see no records, and take the adjoint of
+     * the last step from v.adjoint, where it was injected. */
+    bool formation;
+    const lg_complex *wave_h, *wave_w; /* [H], [W]: exp(-2 pi i t / side) */
+    const int8_t *wave_bin;            /* [vectors] */
+    lg_complex *spectrum;              /* [FR][2]: rows [H][nx], then n_k */
+    uint8_t *snapshot;                 /* [records][FR][2][H][W] states at the records */
+    double *stat_adjoint;              /* the same shape: dL/ds */
+    double *part;                      /* [FR][grad_parts][P] gradient contributions */
+    uint32_t parts; /* blocks a lattice is spread over; PRW: blocks a fit's walkers are spread over */
     uint32_t grad_parts;
 };
 
@@ -105,6 +112,9 @@ enum lg_buffer {
     LG_BUF_STAT,
     LG_BUF_STAT_ADJOINT,
     LG_BUF_PART,
+    LG_BUF_WAVES,
+    LG_BUF_SPECTRUM,
+    LG_BUF_SNAPSHOT,
     LG_BUF_COUNT
 };
 
@@ -165,6 +175,9 @@ size_t lg_cuda_rows(const lg_job *job); /* trace rows kept on the device */
 cudaError_t lg_cuda_put(lg_dbatch *b, lg_buffer buffer, const void *from);
 cudaError_t lg_cuda_set_clock(lg_dbatch *b, uint64_t iteration);
 lg_status lg_cuda_wait(lg_context *ctx, lg_dbatch *b, const char *doing);
+
+/* mk_formation.cu: exp(i angle) tables and bins of a job, as LG_BUF_WAVES holds them; false: out of memory. */
+bool lg_mk_formation_tables(const lg_job *job, uint8_t *tables);
 
 /* fit.cu: launchers that do not depend on the model. */
 void lg_cuda_prepare(lg_dbatch *b);      /* fit constants from parameters */

@@ -133,9 +133,8 @@ static __global__ void LG_THREADS(FIT_THREADS) fit_prepare(lg_view v)
 static __global__ void LG_THREADS(FIT_THREADS) fit_restore(lg_view v)
 {
     const uint32_t f = blockIdx.x * FIT_THREADS + threadIdx.x;
-    if (f >= v.F) return;
-    lg_optimizer_restore(lg_view_optimizer(v, f), v.fit_state + f, v.restored + f, v.params + (size_t)f * v.P);
-    v.fit_state[f] = v.restored[f];
+    if (f < v.F)
+        lg_optimizer_restore(lg_view_optimizer(v, f), v.fit_state + f, v.restored + f, v.params + (size_t)f * v.P);
 }
 
 static __global__ void LG_THREADS(FIT_THREADS) fit_start(lg_view v)
@@ -184,7 +183,7 @@ static __global__ void LG_THREADS(FIT_THREADS) fit_finish(lg_view v, bool update
     if (!update || threadIdx.x != 0) return;
     double *row = v.rows + ((v.clock->row + v.offset) * v.F + f) * (P + 3u);
     lg_optimizer_update(lg_view_optimizer(v, f), v.fit_state + f, v.loss_value[f], v.gradient + (size_t)f * P,
-                        v.params + (size_t)f * P, row);
+                        NULL, v.params + (size_t)f * P, row);
     prepare_fit(v, f);
 }
 
@@ -211,6 +210,8 @@ void lg_cuda_start_fits(lg_dbatch *b)
 void lg_cuda_restore_fits(lg_dbatch *b)
 {
     LG_LAUNCH(fit_restore, dim3((b->view.F + FIT_THREADS - 1) / FIT_THREADS), dim3(FIT_THREADS), 0, b->stream, b->view);
+    cudaMemcpyAsync(b->view.fit_state, b->view.restored, b->layout.bytes[LG_BUF_FIT_STATE], cudaMemcpyDeviceToDevice,
+                    b->stream);
 }
 
 void lg_cuda_statistics(lg_dbatch *b, const lg_view &v)

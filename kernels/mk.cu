@@ -233,7 +233,7 @@ static __global__ void LG_THREADS(MK_THREADS)
     const uint32_t j = threadIdx.x, y = threadIdx.y, TY = blockDim.y, thread = y * W + j, threads = W * TY;
     if (lg_view_skips(v, f)) return;
     const lg_key key = lg_view_key(v);
-    const bool last_segment = step0 + steps == v.steps;
+    const bool last_segment = step0 + steps == v.steps && !v.formation;
     uint32_t record = lg_view_record(v, step0 + steps + 1u); /* records below this one are still to be injected */
 
     lg_mk_copy_fit(&head->fit, v.mk + f, thread, threads);

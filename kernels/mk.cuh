@@ -39,6 +39,12 @@ void lg_mk_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_
 void lg_mk_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *state,
                           const uint16_t *tape);
 
+/* mk_formation.cu, at step boundaries: keeps the states after a record's step and computes their statistics; adds the record's
+ * adjoints to v.adjoint. */
+void lg_mk_formation_layout(const lg_job *job, lg_layout *l);
+void lg_mk_formation_record(lg_dbatch *b, const lg_view &v, uint32_t record);
+void lg_mk_formation_inject(lg_dbatch *b, const lg_view &v, uint32_t record);
+
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
 static __device__ inline void lg_mk_copy_fit(lg_mk_fit *to, const lg_mk_fit *from, uint32_t thread, uint32_t threads)

@@ -390,16 +390,49 @@ static void start(lg_dbatch *b, const lg_view &v)
     LG_LAUNCH(mk_tile_start, tile_grid(v), dim3(TILE_THREADS), 0, b->stream, v, v.state);
 }
 
-static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
+/* What the kernels between two records of the task formation see. */
+static lg_view range_view(const lg_view &v)
+{
+    lg_view w = v;
+    if (v.formation) w.records = 0;
+    return w;
+}
+
+static size_t tape_step(const lg_view &v)
+{
+    return (size_t)((v.H + 1u) >> 1) * v.W;
+}
+
+static void forward_range(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
 {
     const uint8_t *from = step0 == 0 ? NULL : v.state;
-    uint16_t *tape = keep && v.segment == v.steps ? (uint16_t *)v.tape : NULL;
+    uint16_t *tape = keep && v.segment == v.steps ? (uint16_t *)v.tape + step0 * tape_step(v) : NULL;
     uint8_t *checkpoint = keep && v.segment < v.steps ? v.checkpoint : NULL;
-    if (lg_mk_blocks(b->job, b->device, false) > 0) {
+    if (lg_mk_blocks(b->job, b->device, false) > 0)
         lg_mk_forward_block(b, v, step0, steps, from, v.state, tape, checkpoint);
-        return;
+    else forward_tiles(b, v, step0, steps, from, v.state, v.other, tape, checkpoint);
+}
+
+/* Index of the first record after `step`. */
+static uint32_t record_after(const lg_dbatch *b, uint32_t step)
+{
+    uint32_t record = 0;
+    while (record < b->job->records && b->job->record[record] <= step) record++;
+    return record;
+}
+
+static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
+{
+    const uint32_t end = step0 + steps;
+    const lg_view w = range_view(v);
+    while (v.formation && step0 < end) {
+        const uint32_t record = record_after(b, step0);
+        if (record == v.records || b->job->record[record] > end) break;
+        forward_range(b, w, step0, b->job->record[record] - step0, keep);
+        step0 = b->job->record[record];
+        lg_mk_formation_record(b, v, record);
     }
-    forward_tiles(b, v, step0, steps, from, v.state, v.other, tape, checkpoint);
+    if (step0 < end) forward_range(b, w, step0, end - step0, keep);
 }
 
 static void error(lg_dbatch *b, const lg_view &v)
@@ -431,8 +464,31 @@ static void backward_tiles(lg_dbatch *b, const lg_view &v, uint32_t step0, uint3
         cudaMemcpyAsync(v.adjoint, from, b->layout.bytes[LG_BUF_ADJOINT], cudaMemcpyDeviceToDevice, b->stream);
 }
 
+/* Task formation, the steps of one segment: from record to record. The tiles walk `state` back as they go, the blocks start
+ * from the states kept at the records. */
+static void backward_records(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, uint8_t *state,
+                             const uint16_t *tape, bool block)
+{
+    const lg_view w = range_view(v);
+    const size_t bytes = (size_t)v.F * v.R * b->layout.sample;
+    for (uint32_t end = step0 + steps; end > step0;) {
+        const uint32_t below = record_after(b, end - 1); /* records before `end` */
+        const bool recorded = below < v.records && b->job->record[below] == end;
+        const uint32_t first = below > 0 && b->job->record[below - 1] > step0 ? b->job->record[below - 1] : step0;
+        const uint16_t *part = tape + (first - step0) * tape_step(v);
+        if (recorded) lg_mk_formation_inject(b, v, below);
+        if (block) lg_mk_backward_block(b, w, first, end - first, recorded ? v.snapshot + below * bytes : state, part);
+        else backward_tiles(b, w, first, end - first, state, part);
+        end = first;
+    }
+}
+
 static void backward(lg_dbatch *b, const lg_view &v)
 {
+    if (v.formation) {
+        cudaMemsetAsync(v.adjoint, 0, b->layout.bytes[LG_BUF_ADJOINT], b->stream);
+        cudaMemsetAsync(v.part, 0, b->layout.bytes[LG_BUF_PART], b->stream);
+    }
     const bool block_forward = lg_mk_blocks(b->job, b->device, false) > 0;
     const bool block = lg_mk_blocks(b->job, b->device, true) > 0;
     const size_t bytes = (size_t)v.F * v.R * b->layout.sample;
@@ -442,18 +498,21 @@ static void backward(lg_dbatch *b, const lg_view &v)
         uint8_t *state = v.work ? v.work : v.state;
         if (v.segment < v.steps) { /* makes the segment's tape again */
             const uint8_t *from = segment > 0 ? v.checkpoint + (segment - 1) * bytes : NULL;
-            if (block_forward) lg_mk_forward_block(b, v, step0, steps, from, state, tape, NULL);
-            else forward_tiles(b, v, step0, steps, from, state, v.other, tape, NULL);
+            const lg_view w = range_view(v);
+            if (block_forward) lg_mk_forward_block(b, w, step0, steps, from, state, tape, NULL);
+            else forward_tiles(b, w, step0, steps, from, state, v.other, tape, NULL);
         } else if (!block) {
             cudaMemcpyAsync(state, v.state, bytes, cudaMemcpyDeviceToDevice, b->stream);
         }
-        if (block) {
+        if (v.formation) {
+            backward_records(b, v, step0, steps, state, tape, block);
+        } else if (block) {
             lg_mk_backward_block(b, v, step0, steps, state, tape);
-            continue;
+        } else {
+            if (step0 + steps == v.steps)
+                LG_LAUNCH(mk_tile_seed, tile_grid(v), dim3(TILE_THREADS), 0, b->stream, v, state, v.adjoint);
+            backward_tiles(b, v, step0, steps, state, tape);
         }
-        if (step0 + steps == v.steps)
-            LG_LAUNCH(mk_tile_seed, tile_grid(v), dim3(TILE_THREADS), 0, b->stream, v, state, v.adjoint);
-        backward_tiles(b, v, step0, steps, state, tape);
     }
 }
 
@@ -479,12 +538,15 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     l->bytes[LG_BUF_OTHER] = block ? 0 : FR * l->sample;
     l->bytes[LG_BUF_SUMS] = block ? 0 : FR * 4 * sizeof(lg_u64);
     l->bytes[LG_BUF_ERROR] = FR * sizeof(lg_u64);
-    l->bytes[LG_BUF_REPLICATE_STAT] = FR * job->records * 4 * sizeof(double);
+    l->bytes[LG_BUF_REPLICATE_STAT] = FR * lg_job_statistics(job) * sizeof(double);
+    const bool formation = job->task == LG_TASK_formation;
+    if (formation) lg_mk_formation_layout(job, l);
+    if (formation) l->launches += 5 * job->records;
     if (!gradients) return;
     l->bytes[LG_BUF_TAPE] = FR * l->segment * ((job->height + 1) / 2) * job->width * sizeof(uint16_t);
     l->bytes[LG_BUF_CHECKPOINT] = FR * l->sample * (segments - 1);
     l->bytes[LG_BUF_WORK] = segments > 1 || !block_back ? FR * l->sample : 0;
-    l->bytes[LG_BUF_ADJOINT] = segments > 1 || !block_back ? FR * l->sample * sizeof(float) : 0;
+    l->bytes[LG_BUF_ADJOINT] = segments > 1 || !block_back || formation ? FR * l->sample * sizeof(float) : 0;
     l->bytes[LG_BUF_ADJOINT2] = block_back ? 0 : FR * l->sample * sizeof(float);
     l->bytes[LG_BUF_PART] = FR * l->grad_parts * LG_MK_PARAMS * sizeof(double);
 }

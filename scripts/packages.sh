@@ -77,6 +77,7 @@ need_build()
     need 'command -v pkg-config' "pkg-config" "pkg-config"
     need 'has_pc yaml-0.1' "libyaml-dev" "libyaml with its headers"
     need 'has_pc hdf5 hdf5-serial' "libhdf5-dev" "the serial HDF5 C library with its headers"
+    need 'has_pc nlopt' "libnlopt-dev" "NLopt with its headers"
     need 'has_pc libpng' "libpng-dev" "libpng with its headers"
     need 'command -v gnuplot' "gnuplot-nox fonts-dejavu-core" "gnuplot"
 }

@@ -200,11 +200,21 @@ typedef struct lg_backend {
     lg_status (*get_fit_state)(lg_context *ctx, lg_dbatch *batch, lg_fit_state *state); /* [F] */
     lg_status (*set_fit_state)(lg_context *ctx, lg_dbatch *batch, const lg_fit_state *state);
 
+    /* Can its advance() run the optimiser lm for this job? NULL: never. */
+    bool (*lm)(const lg_job *job);
     /* Does it honour the job's share? */
     bool share;
     /* Does it honour the job's method score, categorical, draws and tau_end? A job that has them is refused elsewhere. */
     bool estimators;
 } lg_backend;
+
+/* On the host: one optimiser update of every fit of a job. jacobian as get_jacobian gives it, for lm; else NULL. */
+void lg_update_fits(const lg_job *job, const double *loss, const double *gradient, const double *jacobian,
+                    lg_fit_state *state, double *params, double *rows);
+static inline bool lg_job_needs_jacobian(const lg_job *job)
+{
+    return job->optimizer.kind == LG_OPTIMIZER_lm;
+}
 
 extern const lg_backend lg_backend_cpu;
 

@@ -115,7 +115,7 @@ static lg_status exact_advance(lg_context *ctx, lg_dbatch *b, uint64_t iteration
     (void)iteration;
     for (uint32_t i = 0; i < count; i++) {
         exact_loss(ctx, b);
-        lg_hosted_update(&b->fits, rows + i * row);
+        lg_hosted_update(&b->fits, lg_job_needs_jacobian(b->fits.job) ? b->jacobian : NULL, rows + i * row);
     }
     return LG_OK;
 }
@@ -170,4 +170,5 @@ const lg_backend lg_backend_exact = {
     .get_fit_state = lg_hosted_get_fit_state,
     .set_fit_state = exact_set_fit_state,
     .estimators = true,
+    .lm = lg_hosted_lm,
 };

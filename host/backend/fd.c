@@ -22,6 +22,7 @@ struct lg_dbatch {
     uint32_t points, moved, axis[LG_OPT_MAX_PARAMS]; /* parameters that are moved */
     double *params, *loss, *statistics;              /* [F][points]... of the inner batch */
     double *width;                                   /* [F][moved] x+ - x- */
+    double *jacobian;                                /* lm: [F][statistics][P] */
 };
 
 static uint32_t moved_axes(const lg_job *job, uint32_t *axis)
@@ -143,7 +144,7 @@ static void fd_destroy(lg_dbatch *b)
     if (b->inner) b->behind->backend->destroy(b->inner);
     lg_hosted_close(&b->fits);
     void *const owned[] = {b->noise_fit, b->resample,   b->target, b->weight,
-                           b->params,    b->statistics, b->loss,   b->width};
+                           b->params,    b->statistics, b->loss,   b->width,   b->jacobian};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     free(b);
 }
@@ -164,7 +165,10 @@ static lg_status fd_create(lg_context *ctx, lg_device *device, const lg_job *job
     b->loss = malloc(n * sizeof *b->loss);
     b->statistics = malloc((n * lg_job_statistics(job) + 1) * sizeof *b->statistics);
     b->width = malloc(((size_t)job->fits * b->moved + 1) * sizeof *b->width);
-    if (!b->params || !b->loss || !b->statistics || !b->width || !repeat_per_fit(job, b))
+    if (lg_job_needs_jacobian(job))
+        b->jacobian = malloc(((size_t)job->fits * lg_job_statistics(job) * P + 1) * sizeof *b->jacobian);
+    if (!b->params || !b->loss || !b->statistics || !b->width || !repeat_per_fit(job, b) ||
+        (lg_job_needs_jacobian(job) && !b->jacobian))
         status = lg_fail(ctx, LG_ERR_MEMORY, "out of memory for %zu simulations", n);
     b->job.params = b->params;
     if (!status) status = lg_hosted_open(ctx, job, &b->fits);
@@ -261,8 +265,9 @@ static lg_status fd_advance(lg_context *ctx, lg_dbatch *b, uint64_t iteration, u
         if (!status) status = fd_forward(ctx, b, b->job.steps, true);
         if (!status) status = fd_loss(ctx, b);
         if (!status) status = fd_backward(ctx, b);
+        if (!status && b->jacobian) status = fd_get_jacobian(ctx, b, b->jacobian);
         if (status) return status;
-        lg_hosted_update(&b->fits, rows + i * row);
+        lg_hosted_update(&b->fits, b->jacobian, rows + i * row);
         status = place_points(ctx, b);
     }
     return status;
@@ -306,4 +311,5 @@ const lg_backend lg_backend_fd = {
     .get_fit_state = lg_hosted_get_fit_state,
     .set_fit_state = fd_set_fit_state,
     .estimators = true,
+    .lm = lg_hosted_lm,
 };

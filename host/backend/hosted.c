@@ -69,12 +69,9 @@ void lg_hosted_take_params(lg_hosted *h, const double *params)
         lg_optimizer_start(lg_job_optimizer(h->job, f), h->params + f * P, &h->state[f]);
 }
 
-void lg_hosted_update(lg_hosted *h, double *rows)
+void lg_hosted_update(lg_hosted *h, const double *jacobian, double *rows)
 {
-    const size_t P = (size_t)h->job->model->params;
-    for (uint32_t f = 0; f < h->job->fits; f++)
-        lg_optimizer_update(lg_job_optimizer(h->job, f), &h->state[f], h->loss[f], h->gradient + f * P,
-                            h->params + f * P, rows + f * (P + 3));
+    lg_update_fits(h->job, h->loss, h->gradient, jacobian, h->state, h->params, rows);
 }
 
 bool lg_hosted_any_frozen(const lg_hosted *h)
@@ -82,6 +79,11 @@ bool lg_hosted_any_frozen(const lg_hosted *h)
     for (uint32_t f = 0; f < h->job->fits; f++)
         if (h->state[f].frozen) return true;
     return false;
+}
+
+bool lg_hosted_lm(const lg_job *job)
+{
+    return job->target_stat != NULL;
 }
 
 /* The inverse of lg_gradient_x. */

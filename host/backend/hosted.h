@@ -30,8 +30,8 @@ extern const lg_backend lg_backend_fd, lg_backend_exact;
 lg_status lg_hosted_open(lg_context *ctx, const lg_job *job, lg_hosted *fits); /* parameters: job->params */
 void lg_hosted_close(lg_hosted *fits);
 void lg_hosted_take_params(lg_hosted *fits, const double *params);
-/* One optimiser update of every fit from loss and gradient; rows [F][P + 3]. */
-void lg_hosted_update(lg_hosted *fits, double *rows);
+/* One optimiser update of every fit from loss and gradient (lm: and Jacobian, else NULL); rows [F][P + 3]. */
+void lg_hosted_update(lg_hosted *fits, const double *jacobian, double *rows);
 bool lg_hosted_any_frozen(const lg_hosted *fits);
 /* Gradient of coordinate i in the model's native coordinate, from that in the optimiser's. */
 double lg_hosted_native(const lg_optimizer *o, int i, double p, double gradient_x);
@@ -41,6 +41,7 @@ lg_status lg_hosted_open_device(lg_context *ctx, int index, int threads,
                                 lg_device **out); /* lg_method_open is the way */
 void lg_hosted_close_device(lg_device *device);
 void lg_hosted_describe(const lg_device *device, char *text, size_t size);
+bool lg_hosted_lm(const lg_job *job); /* these backends have the Jacobian of every loss of statistics */
 lg_status lg_hosted_get_params(lg_context *ctx, lg_dbatch *batch, double *params);
 lg_status lg_hosted_get_loss(lg_context *ctx, lg_dbatch *batch, double *loss);
 lg_status lg_hosted_get_gradient(lg_context *ctx, lg_dbatch *batch, double *gradient);

@@ -49,8 +49,7 @@ char *figure_table_name(const char *path)
     const size_t length = dot && (!slash || dot > slash) ? (size_t)(dot - path) : strlen(path);
     char *name = malloc(length + sizeof ".csv");
     if (!name) return NULL;
-    memcpy(name, path, length);
-    strcpy(name + length, ".csv");
+    snprintf(name, length + sizeof ".csv", "%.*s.csv", (int)length, path);
     return name;
 }
 

@@ -69,7 +69,9 @@ static int64_t tail_length(const lg_result *result, int fit)
 
 static void estimate(const fit_run *r, int fit, double *mean, double *sd)
 {
-    lg_result_tail(r->result, fit, tail_length(r->result, fit), mean, sd);
+    lg_posterior posterior; /* a search has no iterates to take the mean of */
+    lg_result_tail(r->result, fit, lg_result_posterior(r->result, &posterior) ? 0 : tail_length(r->result, fit), mean,
+                   sd);
 }
 
 static void print_one(const fit_run *r)
@@ -87,6 +89,30 @@ static void print_one(const fit_run *r)
            (long long)tail_length(r->result, 0));
     printf("loss %.6g after %lld iterations in %.1f s (%s)\n", lg_result_loss(r->result, 0),
            (long long)lg_result_iterations(r->result, 0), lg_result_seconds(r->result), lg_result_reason(r->result, 0));
+}
+
+/* A search without gradients: its estimate, and of abc and abc_smc the posterior. */
+static void print_search(const fit_run *r, const lg_posterior *posterior)
+{
+    const double *value = lg_result_params(r->result, 0), *last = posterior->generation;
+    double start[MAX_PARAMS];
+    lg_problem_start(r->problem, 0, start);
+    printf("\n%-12s %10s %10s", "parameter", "start", "estimate");
+    if (posterior->samples) printf(" %10s %10s %10s", "sd", "2.5 %", "97.5 %");
+    putchar('\n');
+    for (int p = 0; p < r->info.params; p++) {
+        printf("%-12s %10.5g %10.5g", lg_model_param(r->info.model_index, p)->name, start[p], value[p]);
+        if (!lg_problem_is_fitted(r->problem, p)) printf(" %10s", "fixed");
+        else if (posterior->samples)
+            printf(" %10.2g %10.5g %10.5g", posterior->sd[p], posterior->low[p], posterior->high[p]);
+        putchar('\n');
+    }
+    if (posterior->samples)
+        printf("weighted mean, sd and quantiles of %d samples (effective %.0f), prior uniform in the bounds\n",
+               posterior->samples, posterior->effective);
+    if (posterior->generations) last += 4 * (size_t)(posterior->generations - 1);
+    printf("loss %.6g at the estimate after %.0f simulations in %.1f s (%s)\n", lg_result_loss(r->result, 0),
+           posterior->generations ? last[1] : 0.0, lg_result_seconds(r->result), lg_result_reason(r->result, 0));
 }
 
 static void print_many(const fit_run *r)
@@ -132,7 +158,9 @@ static lg_status print_results(const fit_run *r, const lg_msd_view *view)
         return status;
     }
     lg_status status = LG_OK;
-    if (lg_result_is_ensemble(r->result)) status = lg_ensemble_print(r->cli, r->result, FITS_LISTED);
+    lg_posterior posterior;
+    if (lg_result_posterior(r->result, &posterior)) print_search(r, &posterior);
+    else if (lg_result_is_ensemble(r->result)) status = lg_ensemble_print(r->cli, r->result, FITS_LISTED);
     else if (r->info.fits == 1) print_one(r);
     else print_many(r);
     if (view) printf("RMSE %.4g of the closed-form MSD at the estimate against the data (lattice units)\n", view->rmse);

@@ -21,7 +21,6 @@ void lg_cli_wrap(FILE *out, const char *text, int column, int indent, int width)
             fprintf(out, "\n%*s", indent, "");
             column = indent;
             text++;
-            first = true;
             continue;
         }
         const int blank = *text == ' ', length = blank + (int)strcspn(text + blank, " \n");

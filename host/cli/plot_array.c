@@ -183,6 +183,9 @@ static lg_status plot_structure(lg_context *ctx, const lg_array *array, const ch
             char title[48];
             snprintf(title, sizeof title, "record %zu", frame);
             fig.failed = !structure_factor(&f, f.data + frame * f.frame_size + s * f.sites, S, rings);
+            double power = 0; /* a uniform state has none, and no place on a logarithmic axis */
+            for (int r = 0; r < rings; r++) power = fmax(power, S[r]);
+            if (power <= 0 && i + 1 < shown) continue;
             figure_add(&fig, panel,
                        &(figure_series){.style = FIGURE_LINE, .title = title, .n = (size_t)rings, .x = k, .y = S});
         }

@@ -175,7 +175,7 @@ static void add_levels(result_plot *p, figure_panel *panel, int i)
                &(figure_series){.style = FIGURE_LEVEL, .colour = FIGURE_ORANGE, .y = &truth, .title = "true value"});
 }
 
-/* Start and end of parameter i in every fit; the loss at the end orders nothing here, the true value is a level. */
+/* Start and end of parameter i in every fit. */
 static void add_ensemble(result_plot *p, figure_panel *panel, int i)
 {
     double *start = calloc(2 * (size_t)p->info.fits, sizeof *start), *end = start ? start + p->info.fits : NULL;

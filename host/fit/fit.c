@@ -283,8 +283,7 @@ lg_status lg_fit_run(lg_context *ctx, lg_problem *problem, const lg_fit_options 
     if (!any_fitted(job))
         return lg_fail(ctx, LG_ERR_CONFIG,
                        "all parameters are held fixed: give at least one as {start: VALUE} to fit it");
-    if (problem->search.kind != LG_SEARCH_gradient)
-        return lg_search_run(ctx, problem, options, progress, user, out);
+    if (problem->search.kind != LG_SEARCH_gradient) return lg_search_run(ctx, problem, options, progress, user, out);
     lg_loop l = {.problem = problem, .chunk = 1, .began = lg_loop_clock(), .options = options, .checkpointed = -1};
     l.session = l.saved = l.began;
     /* rows of a chunk stay below some 16 MiB */

@@ -206,7 +206,8 @@ static lg_status read_optimizer(lg_context *ctx, const lg_config *c, lg_problem 
     } reals[] =
         {{"optimizer.lr", &o->lr},         {"optimizer.momentum", &o->momentum}, {"optimizer.beta1", &o->beta1},
          {"optimizer.beta2", &o->beta2},   {"optimizer.epsilon", &o->epsilon},   {"optimizer.decay", &o->decay},
-         {"optimizer.period", &o->period}, {"optimizer.clip", &o->clip},         {"stop.tolerance", &p->stop_tolerance},
+         {"optimizer.period", &o->period}, {"optimizer.damping", &o->damping},
+         {"optimizer.clip", &o->clip},         {"stop.tolerance", &p->stop_tolerance},
          {"stop.time", &p->stop_seconds}};
     for (size_t i = 0; !status && i < sizeof reals / sizeof *reals; i++)
         status = lg_config_real(ctx, c, reals[i].key, reals[i].to);
@@ -220,6 +221,24 @@ static lg_status read_optimizer(lg_context *ctx, const lg_config *c, lg_problem 
     o->schedule = (lg_schedule)schedule;
     o->iterations = (uint64_t)p->iterations;
     return LG_OK;
+}
+
+/* lm is for losses of statistics, on backends that give their Jacobian. */
+static lg_status check_optimizer(lg_context *ctx, const lg_config *c, const lg_problem *p)
+{
+    const lg_job *job = &p->job;
+    const char *origin = lg_config_origin(c, "optimizer.name");
+    if (job->optimizer.kind != LG_OPTIMIZER_lm || job->task == LG_TASK_simulate) return LG_OK;
+    if (!job->target_stat)
+        return lg_fail(ctx, LG_ERR_UNSUPPORTED,
+                       "%s: optimizer.name lm takes the residuals of statistics, and task %s with loss %s compares "
+                       "states: use adam or sgd",
+                       origin, task_names[job->task], loss_names[job->loss]);
+    if (p->backend->lm && p->backend->lm(job)) return LG_OK;
+    return lg_fail(ctx, LG_ERR_UNSUPPORTED,
+                   "%s: optimizer.name lm needs the Jacobian of the statistics, which %s does not give for model %s and "
+                   "this estimator: set estimator.method to fd (or for prw on the cpu to pathwise or exact)",
+                   origin, p->backend->name, job->model->name);
 }
 
 /* ---- building --------------------------------------------------------------------------------------------------- */
@@ -281,6 +300,7 @@ static lg_status build(lg_context *ctx, const lg_config *config, lg_problem *p)
     if (!status) status = lg_search_read(ctx, config, p);
     if (!status) status = lg_ensemble_apply(ctx, config, p);
     if (!status && p->job.task != LG_TASK_simulate) status = lg_method_open(ctx, &p->job, &p->backend, &p->device);
+    if (!status) status = check_optimizer(ctx, config, p);
     if (!status) status = lg_problem_read_options(ctx, config, p);
     if (!status) status = plan_memory(ctx, p);
     if (!status) status = print_effective(ctx, config, p);

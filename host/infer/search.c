@@ -187,13 +187,10 @@ static lg_status open_search(lg_search *s)
         s->index[s->dims++] = i;
     }
     s->result = lg_loop_result(p);
-    s->params = malloc(n * P * sizeof *s->params);
-    s->loss = malloc(n * sizeof *s->loss);
     if (s->result)
         s->result->generation = malloc((size_t)p->iterations * LG_GENERATION_COLUMNS * sizeof *s->result->generation);
-    if (!s->result || !s->params || !s->loss || !s->result->generation)
-        return lg_fail(s->ctx, LG_ERR_MEMORY, "out of memory: %zu candidates and %lld batches", n,
-                       (long long)p->iterations);
+    if (!s->result || !s->result->generation)
+        return lg_fail(s->ctx, LG_ERR_MEMORY, "out of memory: %lld batches of %zu", (long long)p->iterations, n);
     for (size_t c = 0; c < n; c++) memcpy(s->params + c * P, p->params, P * sizeof *s->params);
     s->job = lg_search_job(p, s->params, &s->keep);
     return p->backend->create(s->ctx, p->device, &s->job, s->keep, &s->batch);
@@ -236,14 +233,18 @@ lg_status lg_search_run(lg_context *ctx, lg_problem *problem, const lg_fit_optio
                    .user = user};
     lg_status status = check_options(ctx, problem, options);
     if (status) return status;
+    const size_t n = s.plan->population, P = (size_t)problem->job.model->params;
+    double *room = malloc(n * (P + 1) * sizeof *room);
+    if (!room) return lg_fail(ctx, LG_ERR_MEMORY, "out of memory: %zu candidates", n);
+    s.params = room;
+    s.loss = room + n * P;
     status = open_search(&s);
     if (!status) status = run[s.plan->kind](&s);
     if (!status && s.result->fit[0].status == LG_FIT_RUNNING)
         lg_search_end(&s, "all %lld simulations done", (long long)s.batches * s.plan->population);
     if (!status) status = finish(&s);
     if (s.batch) problem->backend->destroy(s.batch);
-    free(s.params);
-    free(s.loss);
+    free(room);
     if (status) {
         lg_result_free(s.result);
         return status;

@@ -115,6 +115,29 @@ static lg_status put_summary(lg_context *ctx, lg_text *out, const lg_result *res
     return LG_OK;
 }
 
+/* "search": {...}, see lg_posterior; of the samples their weighted moments and 95 % intervals. */
+static void put_search(lg_text *out, const lg_result *result)
+{
+    lg_posterior p;
+    if (!lg_result_posterior(result, &p)) return;
+    lg_text_printf(out, ", \"search\": {\"generations\": %d, \"simulations\": ", p.generations);
+    lg_json_number(out, p.generations ? p.generation[(size_t)(p.generations - 1) * 4 + 1] : 0.0);
+    lg_text_printf(out, ", \"samples\": %d", p.samples);
+    const struct {
+        const char *name;
+        const double *value;
+    } each[] = {{"mean", p.mean}, {"sd", p.sd}, {"low", p.low}, {"high", p.high}};
+    for (size_t i = 0; p.samples && i < sizeof each / sizeof *each; i++) {
+        lg_text_add(out, ", ");
+        put_params(out, result, each[i].name, each[i].value);
+    }
+    if (p.samples) {
+        lg_text_add(out, ", \"effective\": ");
+        lg_json_number(out, p.effective);
+    }
+    lg_text_add(out, "}");
+}
+
 /* {"model": ..., "seconds": 1.5, "iterations": ..., "loss": ..., "params": {...}}; of several fits the part from
  * "iterations" on stands once per fit, in the array "results". loss_name says which loss it is, "loss" is its value. */
 lg_status lg_result_json(lg_context *ctx, const lg_result *result, char **json)
@@ -145,6 +168,7 @@ lg_status lg_result_json(lg_context *ctx, const lg_result *result, char **json)
         }
         lg_text_add(&out, "]");
     }
+    put_search(&out, result);
     if (result->ensemble) {
         const lg_status status = put_summary(ctx, &out, result);
         if (status) {

@@ -294,6 +294,19 @@ static void put_ensemble(writer *w, const lg_result *r)
     free(table);
 }
 
+/* Searches without gradients: see lg_posterior. */
+static void put_posterior(writer *w, const lg_result *r)
+{
+    if (!r->generation) return;
+    const hsize_t generations = (hsize_t)r->fit[0].iterations, n = (hsize_t)r->samples;
+    const hsize_t table[2] = {generations, 4}, samples[2] = {n, (hsize_t)r->model->params};
+    put_reals(w, "/posterior/generations", 2, table, r->generation);
+    if (n == 0) return;
+    put_reals(w, "/posterior/samples", 2, samples, r->sample);
+    put_reals(w, "/posterior/weights", 1, &n, r->sample_weight);
+    put_reals(w, "/posterior/distances", 1, &n, r->sample_distance);
+}
+
 static void put_result(writer *w, const lg_result *r)
 {
     const hsize_t params = (hsize_t)r->model->params;
@@ -315,6 +328,7 @@ static void put_result(writer *w, const lg_result *r)
     put_trace(w, "/trace/gradient_norm", r, params + 2, 0);
     put_statistics(w, r);
     put_ensemble(w, r);
+    put_posterior(w, r);
 }
 
 /* The file is built in memory: HDF5 cannot give up a file it failed to write (on a full disk, say) and would crash when

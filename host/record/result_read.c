@@ -349,6 +349,31 @@ static void get_ensemble(reader *r, lg_result *result)
     free(place);
 }
 
+static void get_posterior(reader *r, lg_result *result)
+{
+    if (r->status != LG_OK || H5Lexists(r->file, "/posterior", H5P_DEFAULT) <= 0) return;
+    const hsize_t table[2] = {(hsize_t)result->fit[0].iterations, 4};
+    result->generation = get_optional(r, "/posterior/generations", 2, table);
+    if (r->status != LG_OK || H5Lexists(r->file, "/posterior/weights", H5P_DEFAULT) <= 0) return;
+    hsize_t n = 0;
+    hid_t set = H5Dopen2(r->file, "/posterior/weights", H5P_DEFAULT), space = set >= 0 ? H5Dget_space(set) : -1;
+    const bool good = space >= 0 && H5Sget_simple_extent_ndims(space) == 1 &&
+                      H5Sget_simple_extent_dims(space, &n, NULL) == 1 && n >= 1 && n <= INT32_MAX;
+    if (space >= 0) H5Sclose(space);
+    if (set >= 0) H5Dclose(set);
+    if (!good) {
+        damaged(r, "/posterior/weights", "a list of numbers");
+        return;
+    }
+    const hsize_t shape[2] = {n, (hsize_t)result->model->params};
+    result->sample = get_optional(r, "/posterior/samples", 2, shape);
+    result->sample_weight = get_optional(r, "/posterior/weights", 1, &n);
+    result->sample_distance = get_optional(r, "/posterior/distances", 1, &n);
+    if (r->status == LG_OK && (!result->sample || !result->sample_distance))
+        damaged(r, "/posterior", "samples, weights and distances");
+    if (r->status == LG_OK) result->samples = (int)n;
+}
+
 static void get_result(reader *r, lg_result *result)
 {
     hsize_t shape[2] = {0, 0};
@@ -363,6 +388,7 @@ static void get_result(reader *r, lg_result *result)
     get_traces(r, result, shape[1]);
     get_statistics(r, result);
     get_ensemble(r, result);
+    get_posterior(r, result);
 }
 
 /* Without a lock: many cluster file systems have none, and HDF5 then refuses to open the file. A result is complete

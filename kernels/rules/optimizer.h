@@ -6,6 +6,7 @@
 #ifndef LG_RULES_OPTIMIZER_H
 #define LG_RULES_OPTIMIZER_H
 
+#include "rules/gauss_newton.h"
 #include "rules/philox.h"
 
 #include <math.h>
@@ -14,7 +15,8 @@
 /* X(name, text) */
 #define LG_OPTIMIZER_LIST(X)                      \
     X(sgd, "gradient descent, optional momentum") \
-    X(adam, "Adam (Kingma and Ba 2015)")
+    X(adam, "Adam (Kingma and Ba 2015)")          \
+    X(lm, "damped Gauss-Newton steps, for losses of statistics")
 
 #define LG_SCHEDULE_LIST(X)                 \
     X(constant, "lr")                       \
@@ -41,6 +43,7 @@ enum { LG_OPT_MAX_PARAMS = 8 };
 typedef struct lg_optimizer {
     lg_optimizer_kind kind;
     double lr, momentum, beta1, beta2, epsilon;
+    double damping; /* lm: Marquardt's lambda */
     lg_schedule schedule;
     double decay, period; /* schedules step and exponential */
     double clip;          /* largest gradient norm, 0 = no clipping */
@@ -52,7 +55,7 @@ typedef struct lg_optimizer {
     double lower[LG_OPT_MAX_PARAMS], upper[LG_OPT_MAX_PARAMS];
 } lg_optimizer;
 
-/* What a fit carries from iteration to iteration. x is the optimiser's own coordinate of each parameter: kept, not
+/* What a fit carries from iteration to iteration; lm has its last step in m and the count k of its gain in v[0]. x is the optimiser's own coordinate of each parameter: kept, not
  * recomputed from p, so that p near 0 or 1 loses nothing. */
 typedef struct lg_fit_state {
     double x[LG_OPT_MAX_PARAMS], m[LG_OPT_MAX_PARAMS], v[LG_OPT_MAX_PARAMS];
@@ -131,12 +134,56 @@ LG_RULE double lg_optimizer_step(const lg_optimizer *o, lg_fit_state *s, int i, 
     return -lr * s->m[i];
 }
 
-/* Applies one update to parameters p[params] in place; row gets loss, parameters before, lr, gradient norm. */
-LG_RULE void lg_optimizer_update(const lg_optimizer *o, lg_fit_state *s, double loss, const double *gradient, double *p,
-                                 double *row)
+/* The gain of the next lm step, 1 / (1 + k); see rules/gauss_newton.h. */
+LG_RULE double lg_lm_gain(const lg_fit_state *s)
 {
-    double g[LG_OPT_MAX_PARAMS], norm2 = 0.0;
-    const double lr = lg_scheduled_lr(o, s->updates);
+    return 1.0 / (1.0 + s->v[0]);
+}
+
+/* The step of all coordinates, step[i] to be added to x[i], from the gradient g in x and normal = J^T W J in native
+ * coordinates. No coordinate moves by more than 1 (in logit) or a quarter of its interval: far from the optimum the linear
+ * model is good for a direction and not for a length. False: normal is not finite. */
+LG_RULE bool lg_lm_step(const lg_optimizer *o, lg_fit_state *s, const double *g, const double *normal, const double *p,
+                        double *step)
+{
+    double A[LG_OPT_MAX_PARAMS * LG_OPT_MAX_PARAMS], rhs[LG_OPT_MAX_PARAMS], d[LG_OPT_MAX_PARAMS];
+    int axis[LG_OPT_MAX_PARAMS], n = 0;
+    for (int i = 0; i < o->params; i++)
+        if (o->fitted[i]) axis[n++] = i;
+    for (int a = 0; a < n; a++) {
+        rhs[a] = 0.5 * g[axis[a]];
+        for (int b = 0; b < n; b++) {
+            const int i = axis[a], j = axis[b];
+            A[a * n + b] = lg_gradient_x(o, i, p[i], lg_gradient_x(o, j, p[j], normal[i * o->params + j]));
+            if (!isfinite(A[a * n + b])) return false;
+        }
+    }
+    lg_gauss_newton_step(n, A, rhs, o->damping, d);
+    double turn = 0.0, scale = 1.0;
+    for (int a = 0; a < n; a++) {
+        const int i = axis[a];
+        const double most = o->transform[i] == LG_TRANSFORM_logit ? 1.0 : 0.25 * (o->upper[i] - o->lower[i]);
+        d[a] /= most;
+        turn += d[a] * s->m[i];
+        if (fabs(d[a]) * scale > 1.0) scale = 1.0 / fabs(d[a]);
+    }
+    if (turn < 0.0) s->v[0] += 1.0;
+    for (int a = 0; a < n; a++) {
+        const int i = axis[a];
+        const double most = o->transform[i] == LG_TRANSFORM_logit ? 1.0 : 0.25 * (o->upper[i] - o->lower[i]);
+        s->m[i] = d[a] * scale;
+        step[i] = lg_lm_gain(s) * most * s->m[i];
+    }
+    return true;
+}
+
+/* Applies one update to parameters p[params] in place; row gets loss, parameters before, lr (lm: the gain), gradient norm.
+ * normal: J^T W J in the gradient's coordinates, [params][params], for lm; NULL for the others. */
+LG_RULE void lg_optimizer_update(const lg_optimizer *o, lg_fit_state *s, double loss, const double *gradient,
+                                 const double *normal, double *p, double *row)
+{
+    double g[LG_OPT_MAX_PARAMS], step[LG_OPT_MAX_PARAMS] = {0.0}, norm2 = 0.0;
+    const double lr = normal ? lg_lm_gain(s) : lg_scheduled_lr(o, s->updates);
     int bad = isfinite(loss) ? -2 : -1;
     for (int i = 0; i < o->params; i++) {
         g[i] = o->fitted[i] ? lg_gradient_x(o, i, p[i], gradient[i]) : 0.0;
@@ -149,6 +196,7 @@ LG_RULE void lg_optimizer_update(const lg_optimizer *o, lg_fit_state *s, double 
     row[o->params + 1] = lr;
     row[o->params + 2] = norm;
     if (s->frozen) return;
+    if (bad == -2 && normal && !lg_lm_step(o, s, g, normal, p, step)) bad = -1;
     if (bad != -2) {
         s->frozen = 2;
         s->bad_param = bad;
@@ -157,7 +205,7 @@ LG_RULE void lg_optimizer_update(const lg_optimizer *o, lg_fit_state *s, double 
     const double scale = o->clip > 0.0 && norm > o->clip ? o->clip / norm : 1.0;
     for (int i = 0; i < o->params; i++) {
         if (!o->fitted[i]) continue;
-        s->x[i] += lg_optimizer_step(o, s, i, g[i] * scale, lr);
+        s->x[i] += normal ? step[i] : lg_optimizer_step(o, s, i, g[i] * scale, lr);
         double q = lg_from_x(o, i, s->x[i]);
         if (q < o->lower[i] || q > o->upper[i]) {
             s->x[i] = lg_to_x(o, i, q < o->lower[i] ? o->lower[i] : o->upper[i]);

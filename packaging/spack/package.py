@@ -14,6 +14,7 @@ class Latgrad(CMakePackage, CudaPackage):
     variant("hdf5", default=True, description="HDF5 results and data")
     variant("yaml", default=True, description="YAML configuration files")
     variant("png", default=True, description="PNG pictures")
+    variant("nlopt", default=True, description="Optimisers of NLopt")
     variant("mpi", default=False, description="Several nodes through MPI")
     variant("shared", default=True, description="The shared library beside the static one")
 
@@ -24,6 +25,7 @@ class Latgrad(CMakePackage, CudaPackage):
     depends_on("hdf5~mpi", when="+hdf5")
     depends_on("libyaml", when="+yaml")
     depends_on("libpng", when="+png")
+    depends_on("nlopt", when="+nlopt")
     depends_on("mpi", when="+mpi")
     depends_on("cuda@12:", when="+cuda")
     depends_on("gnuplot", type="run")
@@ -36,6 +38,7 @@ class Latgrad(CMakePackage, CudaPackage):
             self.define_from_variant("LATGRAD_HDF5", "hdf5"),
             self.define_from_variant("LATGRAD_YAML", "yaml"),
             self.define_from_variant("LATGRAD_PNG", "png"),
+            self.define_from_variant("LATGRAD_NLOPT", "nlopt"),
             self.define_from_variant("LATGRAD_MPI", "mpi"),
             self.define_from_variant("LATGRAD_CUDA", "cuda"),
             self.define_from_variant("LATGRAD_PYTHON", "shared"),

@@ -19,7 +19,7 @@ class ProblemInfo(ctypes.Structure):
         + [(name, c_int64) for name in ("replicates", "steps", "iterations")]
         + [("seed", c_uint64), ("pool", c_int64), ("statistics", c_int)]
         + [(name, c_size_t) for name in ("state_bytes", "tape_bytes", "total_bytes")]
-        + [("checkpoint_interval", c_int64)]
+        + [("checkpoint_interval", c_int64), ("kernels", c_char_p)]
     )
 
 

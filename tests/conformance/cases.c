@@ -40,6 +40,9 @@ const lg_case lg_cases[] = {
     {"mk-large-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 34, 514, 50, 0.018, {0.9, 0.4, 0.98, 0.3, 0.2}, 1, 1, 10, 1, true, false, SHARED},
     {"mk-cluster", MK, T(trajectory), L(stat), E(gs), 1.0, 33, 32, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 30, 1, true, false, SHARED},
     {"mk-many", MK, T(stability), L(log_sse), E(ste), 1.0, 16, 16, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 17, 6, 1, false, false, SHARED},
+    {"mk-form", MK, T(formation), L(stat), E(ste), 1.0, 12, 14, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 2, 2, 9, 2, false, false, SHARED},
+    {"mk-form-gs", MK, T(formation), L(stat), E(gs), 1.0, 9, 14, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 3, 26, 1, true, false, SHARED},
+    {"mk-form-wide", MK, T(formation), L(stat), E(ste), 1.0, 3, 514, 50, 0.8, {0.9, 0.8, 0.98, 0.3, 0.2}, 1, 1, 5, 1, false, false, SHARED},
     {"mk-wide", MK, T(stability), L(mse), E(ste), 1.0, 3, 520, 50, 0.8, {0.9, 0.8, 0.98, 0.3, 0.2}, 1, 1, 20, 1, true, false, SHARED},
 
     {"si-pairs", SI, T(transition), L(sse), E(ste), 1.0, 64, 64, 1, 0, {0.2}, 2, 4, 1, 9, false, false, SHARED},
@@ -70,7 +73,8 @@ const lg_case lg_cases[] = {
     {"prw-const", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.6}, 1, 64, 20, 1, false, true, SHARED},
 
     {"own-mk-pairs", MK, T(transition), L(sse), E(ste), 1.0, 8, 9, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 3, 4, 1, 7, false, false, OWN},
-    {"own-mk-curve", MK, T(trajectory), L(stat), E(gs), 1.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 3, 3, 12, 4, true, false, OWN},
+    {"own-mk-curve", MK, T(trajectory), L(stat), E(gs), 1.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 3, 3, 40, 4, true, false, OWN},
+    {"own-mk-form", MK, T(formation), L(stat), E(ste), 1.0, 8, 8, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 3, 2, 20, 4, false, false, OWN},
     {"own-mk-large", MK, T(stability), L(log_sse), E(ste), 1.0, 67, 131, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 3, 1, 2, 3, false, false, OWN},
     {"own-si-pairs", SI, T(transition), L(sse), E(gs), 1.0, 9, 37, 1, 0, {0.4}, 3, 3, 1, 9, false, false, OWN},
     {"own-si-nll", SI, T(transition), L(nll), E(ste), 1.0, 20, 33, 1, 0, {0.3}, 3, 4, 1, 9, false, false, OWN},
@@ -113,7 +117,7 @@ static void fill_followers(const lg_case *c, size_t count, const uint8_t *start,
 static bool build_statistics(const lg_case *c, lg_case_job *out)
 {
     lg_job *job = &out->job;
-    const size_t K = (size_t)job->model->statistics;
+    const size_t K = lg_job_kinds(job);
     const size_t tables = c->own ? c->fits : 1;
     out->record = calloc(c->steps, sizeof *out->record);
     out->target_stat = calloc(tables * c->steps * K, sizeof(double));
@@ -144,7 +148,7 @@ static bool build_states(const lg_case *c, lg_case_job *out)
     if (!out->start) return false;
     fill_states(c, 1, pool, out->start);
     job->start = out->start;
-    if (c->task == LG_TASK_trajectory) return true;
+    if (c->task == LG_TASK_trajectory || c->task == LG_TASK_formation) return true;
     out->target = calloc(pairs ? pool : state, 1);
     if (!out->target) return false;
     if (pairs && c->model == LG_MODEL_SI) fill_followers(c, pool, out->start, out->target);
@@ -245,7 +249,7 @@ bool lg_case_build(const lg_case *c, lg_case_job *out)
     job->params = out->params;
     if (model->species && !build_states(c, out)) return false;
     if (c->own && !build_own(c, out)) return false;
-    return c->task != LG_TASK_trajectory || build_statistics(c, out);
+    return (c->task != LG_TASK_trajectory && c->task != LG_TASK_formation) || build_statistics(c, out);
 }
 
 void lg_case_clear(lg_case_job *job)
@@ -291,7 +295,7 @@ int lg_case_uncovered(void)
                     const bool draws_classes =
                         d->id == LG_MODEL_PRW && e == LG_ESTIMATOR_ste; /* PRW has no binary choice */
                     if (!(d->losses[t] >> l & 1u) || draws_classes ||
-                        t == LG_TASK_formation /* runs on the cpu backend only */ ||
+                        
                         e == LG_ESTIMATOR_gr /* until the cuda backend has it (lg_backend.estimators) */ ||
                         covered(d->id, (lg_task)t, (lg_loss)l, (lg_estimator)e))
                         continue;

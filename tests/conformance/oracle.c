@@ -61,7 +61,11 @@ static void moments(const int *x, size_t sites, double *mean, double *variance)
 void lg_oracle_add_statistics(const lg_oracle_fit *fit, const int *history)
 {
     const lg_job *job = fit->job;
-    const size_t sites = lg_job_sites(job), species = (size_t)job->model->species, K = (size_t)job->model->statistics;
+    const size_t sites = lg_job_sites(job), species = (size_t)job->model->species, K = lg_job_kinds(job);
+    if (job->task == LG_TASK_formation) {
+        lg_oracle_formation_add(fit, history);
+        return;
+    }
     for (size_t k = 0; k < job->records; k++)
         for (size_t s = 0; s < species; s++) {
             double mean, variance;
@@ -88,7 +92,11 @@ void lg_oracle_loss(const lg_oracle_fit *fit, double S)
 static void statistic_adjoint(const lg_oracle_fit *fit, const int *history, double *adj)
 {
     const lg_job *job = fit->job;
-    const size_t sites = lg_job_sites(job), species = (size_t)job->model->species, K = (size_t)job->model->statistics;
+    const size_t sites = lg_job_sites(job), species = (size_t)job->model->species, K = lg_job_kinds(job);
+    if (job->task == LG_TASK_formation) {
+        lg_oracle_formation_adjoint(fit, history, adj);
+        return;
+    }
     const double scale = 1.0 / ((double)sites * job->replicates);
     for (size_t k = 0; k < job->records; k++)
         for (size_t s = 0; s < species; s++) {

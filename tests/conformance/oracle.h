@@ -45,6 +45,9 @@ void lg_oracle_adjoint(const lg_oracle_fit *fit, uint32_t replicate, double S, d
 void lg_oracle_loss(const lg_oracle_fit *fit, double S);
 double lg_oracle_squares(const lg_oracle_fit *fit, uint32_t replicate, const int *last);
 void lg_oracle_add_statistics(const lg_oracle_fit *fit, const int *history);
+/* Task formation: adds one replicate's statistics; adds the adjoints of the loss to adj. */
+void lg_oracle_formation_add(const lg_oracle_fit *fit, const int *history);
+void lg_oracle_formation_adjoint(const lg_oracle_fit *fit, const int *history, double *adj);
 void lg_oracle_add(const lg_oracle_fit *fit, int param, double term);
 size_t lg_oracle_neighbour(const lg_job *job, size_t site, int row, int column);
 

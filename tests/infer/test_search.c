@@ -1,5 +1,7 @@
 /* Searches without gradients on problems whose answers are known. */
 #include <math.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "fit/problems.h"
 
@@ -171,7 +173,7 @@ Test(search, abc_gives_the_cut_prior)
 
 Test(search, abc_smc_gives_the_cut_prior)
 {
-    check_uniform(SETTINGS(SI, "method.name=abc_smc", "method.population=300", "method.simulations=30000"));
+    check_uniform(SETTINGS(SI, "method.name=abc_smc", "method.population=3000", "method.simulations=100000"));
 }
 
 static void same(const lg_result *a, const lg_result *b)
@@ -245,4 +247,30 @@ Test(search, stops_on_request_with_what_it_has)
     cr_assert_eq(posterior.samples, 10); /* 5 % of 192, rounded up */
     lg_result_free(r);
     lg_problem_free(p);
+}
+
+/* What is written comes back; JSON names the interval. */
+Test(search, results_are_kept)
+{
+    char path[] = "/tmp/latgrad_search_XXXXXX", *json = NULL;
+    const int file = mkstemp(path);
+    cr_assert_geq(file, 0);
+    close(file);
+    lg_result *r = search(SETTINGS(SI, "method.name=abc_smc", "method.simulations=1000")), *back = NULL;
+    const lg_status status = lg_result_write(ctx, r, path, true);
+    if (status != LG_ERR_LIBRARY) {
+        cr_assert_eq(status, LG_OK, "%s", lg_context_message(ctx));
+        cr_assert_eq(lg_result_read(ctx, path, &back), LG_OK, "%s", lg_context_message(ctx));
+        lg_posterior a, b;
+        cr_assert(lg_result_posterior(r, &a) && lg_result_posterior(back, &b));
+        cr_assert_eq(memcmp(a.sample, b.sample, (size_t)a.samples * sizeof(double)), 0);
+        cr_assert_eq(memcmp(a.distance, b.distance, (size_t)a.samples * sizeof(double)), 0);
+        same(r, back);
+        lg_result_free(back);
+    }
+    cr_assert_eq(lg_result_json(ctx, r, &json), LG_OK);
+    cr_assert(strstr(json, "\"search\": {\"generations\": ") && strstr(json, "\"low\": {\"beta\": "), "%s", json);
+    lg_free(json);
+    lg_result_free(r);
+    unlink(path);
 }

@@ -29,13 +29,37 @@ LATGRAD_LIBRARY=$library
 PYTHONDONTWRITEBYTECODE=1
 export PYTHONPATH LATGRAD_LIBRARY PYTHONDONTWRITEBYTECODE
 cd "${TMPDIR:-/tmp}"
+
+# The structs that the library fills, as the compiler and as the package lay them out.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cat >"$work/layout.c" <<'CODE'
+#include <latgrad.h>
+#include <stdio.h>
+#define SHOW(type, last) printf("%zu %zu\n", sizeof(type), offsetof(type, last))
+int main(void)
+{
+    SHOW(lg_problem_info, kernels);
+    SHOW(lg_param_info, help);
+    SHOW(lg_progress, checkpoint);
+    return 0;
+}
+CODE
+"${CC:-cc}" "-I$LATGRAD_SOURCE/include" "$work/layout.c" -o "$work/layout"
+"$work/layout" >"$work/compiler"
+"$python" -c '
+import ctypes
+from latgrad._library import ParamInfo, ProblemInfo, Progress
+for struct in (ProblemInfo, ParamInfo, Progress):
+    print(ctypes.sizeof(struct), getattr(struct, struct._fields_[-1][0]).offset)' >"$work/package"
+cmp "$work/compiler" "$work/package" || { echo "FAIL: python/latgrad/_library.py and latgrad.h lay out a struct differently" >&2; exit 1; }
+
 "$python" "$LATGRAD_SOURCE/tests/python/check_package.py"
 for example in "$LATGRAD_SOURCE"/python/examples/*.py; do
     "$python" "$example" || { echo "FAIL: $example" >&2; exit 1; }
 done
-if LATGRAD_LIBRARY=/nowhere.so "$python" -c 'import latgrad' 2>error.$$; then
+if LATGRAD_LIBRARY=/nowhere.so "$python" -c 'import latgrad' 2>"$work/error"; then
     echo "FAIL: a missing library was not noticed" >&2
     exit 1
 fi
-grep -q 'set LATGRAD_LIBRARY' error.$$ || { cat error.$$ >&2; exit 1; }
-rm -f error.$$
+grep -q 'set LATGRAD_LIBRARY' "$work/error" || { cat "$work/error" >&2; exit 1; }

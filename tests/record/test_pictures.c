@@ -147,7 +147,7 @@ Test(pictures, errors_of_a_script_reach_the_message)
 
 Test(pictures, unknown_kinds_of_file_are_refused)
 {
-    sample_path(folder, "a.gif", path);
+    sample_path(folder, "a.bmp", path);
     cr_expect_eq(lg_gnuplot(ctx, "plot x\n", path, false), LG_ERR_USAGE);
     cr_expect_not_null(strstr(lg_context_message(ctx), ".svg"));
 }

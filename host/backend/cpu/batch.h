@@ -61,6 +61,7 @@ struct lg_dbatch {
     size_t score_offset;    /* method score: where a part's scores begin, see score.c */
     double *statistics;     /* [F][records][statistics], means over replicates */
     double *stat_adjoint;   /* the same shape: dL/ds */
+    double *jacobian;       /* optimiser lm: [F][records x statistics][P] */
     double *slope;          /* [F] dL/dS of state losses */
     lg_scratch *scratch;    /* [threads] */
 };
@@ -75,6 +76,8 @@ typedef struct lg_cpu_model {
     void (*loss)(lg_dbatch *batch);
     void (*backward)(lg_dbatch *batch);
     void (*get_states)(lg_dbatch *batch, uint32_t fit, uint32_t first, uint32_t count, void *out);
+    /* After backward: d statistics / d params of a fit, [records x statistics][P]. NULL: not known. */
+    void (*jacobian)(const lg_dbatch *batch, uint32_t fit, double *out);
 } lg_cpu_model;
 
 extern const lg_cpu_model lg_cpu_mk, lg_cpu_si, lg_cpu_prw;

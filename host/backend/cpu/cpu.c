@@ -13,6 +13,11 @@
 #include <omp.h>
 #endif
 
+#define LG_NAME_ROW(name, text) #name,
+static const char *const task_names[] = {LG_TASK_LIST(LG_NAME_ROW)};
+static const char *const method_names[] = {LG_GRADIENT_LIST(LG_NAME_ROW)};
+#undef LG_NAME_ROW
+
 /* ---- device ----------------------------------------------------------------------------------------------------- */
 
 static lg_status cpu_open(lg_context *ctx, int index, int threads, lg_device **out)
@@ -73,8 +78,7 @@ static void choose_starts(lg_dbatch *b)
 {
     const uint32_t R = b->job->replicates;
     for (uint32_t f = 0; f < (b->job->resample ? b->job->fits : 1); f++)
-        for (uint32_t r = 0; r < R; r++)
-            b->pool_index[(size_t)f * R + r] = lg_job_pool_row(b->job, b->iteration, f, r);
+        for (uint32_t r = 0; r < R; r++) b->pool_index[(size_t)f * R + r] = lg_job_pool_row(b->job, b->iteration, f, r);
 }
 
 int lg_cpu_record_index(const lg_job *job, uint32_t step)
@@ -162,10 +166,12 @@ static void cpu_destroy(lg_dbatch *b)
         for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
         for (int i = 0; i < 6; i++) free(s->pad[i]);
     }
-    void *const owned[] = {b->pool_index,   b->params, b->loss,       b->gradient, b->fit_state,  b->mk,
-                           b->si,           b->prw,    b->state,      b->bits,     b->start_bits, b->target_bits,
-                           b->walk, b->axis_mean,         b->tape,   b->checkpoint, b->states,   b->partial,    b->statistics,
-                           b->stat_adjoint, b->slope,  b->scratch,    b->outbox,   b->inbox,      b->counts};
+    void *const owned[] = {b->pool_index, b->params,      b->loss,    b->gradient,   b->fit_state,
+                           b->mk,         b->si,          b->prw,     b->state,      b->bits,
+                           b->start_bits, b->target_bits, b->walk,    b->axis_mean,  b->tape,
+                           b->checkpoint, b->states,      b->partial, b->statistics, b->stat_adjoint,
+                           b->slope,      b->scratch,     b->outbox,  b->inbox,      b->counts,
+                           b->jacobian};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     lg_spectrum_close(&b->spectrum);
     free(b);
@@ -195,6 +201,7 @@ static bool allocate(lg_dbatch *b)
     b->statistics = calloc(K + 1, sizeof *b->statistics);
     b->stat_adjoint = calloc(K + 1, sizeof *b->stat_adjoint);
     b->scratch = calloc((size_t)b->device->threads, sizeof *b->scratch);
+    if (lg_job_needs_jacobian(b->job) && !(b->jacobian = calloc(K * P + 1, sizeof *b->jacobian))) return false;
     if (!b->pool_index || !b->params || !b->gradient || !b->loss || !b->slope || !b->fit_state || !b->statistics ||
         !b->stat_adjoint || !b->scratch)
         return false;
@@ -279,18 +286,35 @@ static lg_status cpu_backward(lg_context *ctx, lg_dbatch *b)
     return b->status;
 }
 
+/* Whose model has it, from pathwise gradients; the parts of method score are other numbers. */
+static bool has_jacobian(const lg_job *job)
+{
+    return runner(job)->jacobian && job->target_stat && job->method == LG_GRADIENT_pathwise;
+}
+
+static lg_status cpu_get_jacobian(lg_context *ctx, lg_dbatch *b, double *jacobian)
+{
+    const lg_job *job = b->job;
+    if (!has_jacobian(job))
+        return lg_fail(ctx, LG_ERR_UNSUPPORTED,
+                       "the cpu has no Jacobian for model %s, task %s with estimator.method %s: use estimator.method fd",
+                       job->model->name, task_names[job->task], method_names[job->method]);
+    const size_t size = (size_t)lg_job_statistics(job) * (size_t)job->model->params;
+    for (uint32_t f = 0; f < job->fits; f++) b->run->jacobian(b, f, jacobian + f * size);
+    return LG_OK;
+}
+
 static lg_status cpu_advance(lg_context *ctx, lg_dbatch *b, uint64_t iteration, uint32_t count, double *rows)
 {
-    const size_t F = b->job->fits, P = (size_t)b->job->model->params;
+    const size_t row = b->job->fits * ((size_t)b->job->model->params + 3);
     for (uint32_t i = 0; i < count; i++) {
         cpu_reset(ctx, b, iteration + i);
         lg_status status = cpu_forward(ctx, b, b->job->steps, true);
         if (!status) status = cpu_loss(ctx, b);
         if (!status) status = cpu_backward(ctx, b);
+        if (!status && b->jacobian) status = cpu_get_jacobian(ctx, b, b->jacobian);
         if (status) return status;
-        for (size_t f = 0; f < F; f++)
-            lg_optimizer_update(lg_job_optimizer(b->job, (uint32_t)f), &b->fit_state[f], b->loss[f],
-                                b->gradient + f * P, b->params + f * P, rows + (i * F + f) * (P + 3));
+        lg_update_fits(b->job, b->loss, b->gradient, b->jacobian, b->fit_state, b->params, rows + i * row);
         b->run->prepare(b);
     }
     return LG_OK;
@@ -374,9 +398,11 @@ const lg_backend lg_backend_cpu = {
     .get_loss = cpu_get_loss,
     .get_gradient = cpu_get_gradient,
     .get_statistics = cpu_get_statistics,
+    .get_jacobian = cpu_get_jacobian,
     .get_states = cpu_get_states,
     .get_fit_state = cpu_get_fit_state,
     .set_fit_state = cpu_set_fit_state,
     .estimators = true,
     .share = true,
+    .lm = has_jacobian,
 };

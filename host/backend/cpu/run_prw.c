@@ -190,6 +190,19 @@ static void backward(lg_dbatch *b)
     }
 }
 
+/* dMSD_t/dlogit_p, the mean over walkers: the parts that backward() weighted, added in their order. */
+static void jacobian(const lg_dbatch *b, uint32_t f, double *out)
+{
+    const lg_job *job = b->job;
+    for (uint32_t k = 0; k < job->records; k++)
+        for (uint32_t p = 0; p < LG_PRW_PARAMS; p++) {
+            double sum = 0.0;
+            for (uint32_t c = 0; c < chunks_of(job); c++)
+                sum += lg_cpu_part(b, f, c)[job->steps + 2 * (job->record[k] - 1) + p];
+            out[k * LG_PRW_PARAMS + p] = sum / job->replicates;
+        }
+}
+
 /* [count][4] = x, y, vx, vy */
 static void get_states(lg_dbatch *b, uint32_t fit, uint32_t first, uint32_t count, void *out)
 {
@@ -200,4 +213,4 @@ static void get_states(lg_dbatch *b, uint32_t fit, uint32_t first, uint32_t coun
         for (size_t c = 0; c < STATE_WORDS; c++) to[i * STATE_WORDS + c] = walk[c * R + first + i];
 }
 
-const lg_cpu_model lg_cpu_prw = {plan, allocate, prepare, reset, forward, loss, backward, get_states};
+const lg_cpu_model lg_cpu_prw = {plan, allocate, prepare, reset, forward, loss, backward, get_states, jacobian};
