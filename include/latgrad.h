@@ -505,6 +505,12 @@ LG_API void lg_prw_msd(double p_center, double p_resample, int64_t n, double *ms
  * axes). A pattern is present where variance >= 50 and c2 >= 0.7 (at N = 50). */
 LG_API void lg_pattern(const uint8_t *plane, int height, int width, double *variance, double *c2);
 
+/* Structure factor S(k) = |sum_x n(x) exp(-i k.x)|^2 / sites, averaged over rings of wave vectors: ring r holds those whose
+ * length rounds to r + 1 in units of 2 pi / min(height, width); Nyquist frequencies are left out. out[rings]; NaN for a ring
+ * without wave vectors, which those from (min(height, width) - 1) / 2 on may be. */
+LG_API lg_status lg_structure_factor(lg_context *ctx, const uint8_t *plane, int height, int width, int rings,
+                                     double *out);
+
 /* ========================================================================================== noise === */
 
 /* Writes inputs, noise, states, loss and gradients of one evaluation (fit 0, `iteration`) as .npy files with the
@@ -533,8 +539,8 @@ LG_API lg_status lg_noise_evaluate(lg_context *ctx, const char *model, const cha
 /* A plane as a PNG with a colour-blind safe scale, each site `scale` pixels wide. */
 LG_API lg_status lg_png_write(lg_context *ctx, const char *path, const uint8_t *plane, int height, int width,
                               int maximum, int scale, bool force);
-/* Runs a gnuplot script (text) that writes `path`; LG_ERR_LIBRARY with the remedy where gnuplot is missing.
- * The script sees the variable `output`, a temporary name that is renamed to path on success. */
+/* Runs a gnuplot script (text) that writes `path`, a .png, .svg, .pdf or .gif; LG_ERR_LIBRARY with the remedy where gnuplot
+ * is missing. The script sees the variable `output`, a temporary name that is renamed to path on success. */
 LG_API lg_status lg_gnuplot(lg_context *ctx, const char *script, const char *path, bool force);
 
 /* ======================================================================================== devices === */

@@ -5,7 +5,8 @@
 #   kernels/check_ptxas.sh [--check] [ARCH...]      default: sm_80 sm_90
 #
 # --check: compare with the limits only, leave docs/ptxas.txt alone.
-# One exception, on purpose: fit_finish, whose optimiser runs on one thread per fit and indexes its gradients at run time.
+# Exceptions, on purpose, are kernels that do not run at every step: fit_finish, whose optimiser runs on one thread per fit and
+# indexes its gradients at run time, and mk_formation_*, which run once a record and call double-precision functions.
 set -eu
 cd "$(dirname "$0")/.."
 nvcc=${NVCC:-nvcc}
@@ -33,7 +34,7 @@ for arch in "$@"; do
             -e 's/.*Used \([0-9]*\) registers.*/registers \1/p' "$work/log" >"$work/facts"
         while read -r kind a b c; do
             case $kind in
-            name) name=$(c++filt "$a" | sed -e 's/^void //' -e 's/(.*//') ;;
+            name) name=$(c++filt "$a" | sed -e 's/^void //' -e 's/(.*//' -e 's/, /,/g') ;;
             stack) stack=$a stores=$b loads=$c ;;
             registers) printf '%-6s %-24s %9s %6s %7s %7s\n' "$arch" "$name" "$a" "$stack" "$stores" "$loads" >>"$work/rows" ;;
             esac
@@ -42,10 +43,10 @@ for arch in "$@"; do
 done
 sort -k1,1 -k2,2 "$work/rows" >>"$work/table"
 cat "$work/table" >"$target"
-bad=$(awk '($4 > 0 && $2 != "fit_finish") || $5 > 0 || $6 > 0' "$work/rows")
+bad=$(awk '$2 !~ /^(fit_finish|mk_formation_)/ && ($4 > 0 || $5 > 0 || $6 > 0)' "$work/rows")
 if [ -n "$bad" ]; then
     echo "kernels that spill or use local memory:" >&2
     echo "$bad" >&2
     exit 1
 fi
-echo "$(wc -l <"$work/rows") kernels, none spills"
+echo "$(wc -l <"$work/rows") kernels, none spills but for the exceptions"

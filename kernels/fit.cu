@@ -182,8 +182,8 @@ static __global__ void LG_THREADS(FIT_THREADS) fit_finish(lg_view v, bool update
     }
     if (!update || threadIdx.x != 0) return;
     double *row = v.rows + ((v.clock->row + v.offset) * v.F + f) * (P + 3u);
-    lg_optimizer_update(lg_view_optimizer(v, f), v.fit_state + f, v.loss_value[f], v.gradient + (size_t)f * P,
-                        NULL, v.params + (size_t)f * P, row);
+    lg_optimizer_update(lg_view_optimizer(v, f), v.fit_state + f, v.loss_value[f], v.gradient + (size_t)f * P, NULL,
+                        v.params + (size_t)f * P, row);
     prepare_fit(v, f);
 }
 

@@ -217,6 +217,7 @@ const lg_backend lg_backend_cuda = {
     cuda_get_states,
     cuda_get_fit_state,
     cuda_set_fit_state,
+    NULL,  /* lm */
     false, /* share */
     false, /* estimators */
 };

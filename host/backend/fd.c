@@ -143,8 +143,8 @@ static void fd_destroy(lg_dbatch *b)
     if (!b) return;
     if (b->inner) b->behind->backend->destroy(b->inner);
     lg_hosted_close(&b->fits);
-    void *const owned[] = {b->noise_fit, b->resample,   b->target, b->weight,
-                           b->params,    b->statistics, b->loss,   b->width,   b->jacobian};
+    void *const owned[] = {b->noise_fit,  b->resample, b->target, b->weight,  b->params,
+                           b->statistics, b->loss,     b->width,  b->jacobian};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     free(b);
 }

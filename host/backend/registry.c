@@ -89,7 +89,8 @@ lg_status lg_device_describe(lg_context *ctx, int index, lg_device_info *info)
 {
     memset(info, 0, sizeof *info);
     if (index < 0 || index >= lg_device_count(ctx))
-        return lg_fail(ctx, LG_ERR_RANGE, "there is no device %d: this machine has %d", index, lg_device_count(ctx));
+        return lg_fail(ctx, LG_ERR_RANGE, "there is no device %d: this machine has %d, numbered from 0", index,
+                       lg_device_count(ctx));
     if (index == 0) {
         describe_cpu(info);
         return LG_OK;

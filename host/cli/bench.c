@@ -1,5 +1,6 @@
 #include "cli/bench.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -104,7 +105,9 @@ static lg_status make_folder(lg_bench *b)
     snprintf(b->folder, sizeof b->folder, "%s/latgrad-XXXXXX", base);
     if (mkdtemp(b->folder)) return LG_OK;
     b->folder[0] = '\0';
-    return lg_cli_fail(b->cli, LG_ERR_FILE, "no temporary folder can be made in '%s'", base);
+    return lg_cli_fail(b->cli, LG_ERR_FILE,
+                       "no temporary folder can be made in '%s': %s; set TMPDIR to a folder with space", base,
+                       strerror(errno));
 }
 
 static void remove_folder(const lg_bench *b)

@@ -30,6 +30,7 @@ int lg_cmd_simulate(int argc, char **argv);
 int lg_cmd_fit(int argc, char **argv);
 int lg_cmd_grad(int argc, char **argv);
 int lg_cmd_gradcheck(int argc, char **argv);
+int lg_cmd_compare(int argc, char **argv);
 int lg_cmd_reproduce(int argc, char **argv);
 int lg_cmd_bench(int argc, char **argv);
 int lg_cmd_plot(int argc, char **argv);

@@ -85,7 +85,7 @@ typedef struct figure {
     int rows, cols;
     figure_panel *panel; /* [rows * cols], row by row */
     char title[FIGURE_TEXT];
-    double panel_width, panel_height; /* centimetres; 8.5 (a journal column) x 6.2 */
+    double panel_width, panel_height; /* centimetres, of an image at most; 8.5 (a journal column) x 6.2 */
 
     bool animate; /* .gif: every row of panels is a frame of its own */
 
@@ -108,8 +108,14 @@ void figure_add(figure *fig, figure_panel *panel, const figure_series *series);
 void figure_add_image(figure *fig, figure_panel *panel, const uint8_t *plane, int height, int width, int maximum);
 /* Writes a text as a string of the script (figure_script.c). */
 void figure_put_string(FILE *out, const char *text);
-/* Writes the ranges, the tics and the place of the legend (figure_axes.c). */
+/* figure_axes.c: writes the ranges, the tics and the place of the legend; a step for about five tics. */
 void figure_put_axes(FILE *out, const figure *fig, const figure_panel *panel);
+double figure_tic_step(double width);
+/* figure_layout.c: the size of a page in centimetres, where its title is; writes the place and the margins of a panel. */
+bool figure_has_colour_bar(const figure_panel *panel);
+void figure_size(const figure *fig, double *width, double *height);
+double figure_title_height(const figure *fig);
+void figure_put_place(FILE *out, const figure *fig, int index);
 /* Writes the picture. Where gnuplot is missing or fails (LG_ERR_LIBRARY) the data go into a table beside it, PICTURE.csv
  * (figure_table_name) with the columns panel,series,x,y,error; of an image: row i, column, value. An existing table is kept
  * unless force. */

@@ -11,7 +11,7 @@ typedef struct axis {
 
 /* The step of 1, 2 or 5 times a power of ten that divides a range into about five; gnuplot's own choice crowds small
  * panels. */
-static double tic_step(double width)
+double figure_tic_step(double width)
 {
     double step = pow(10, floor(log10(width / 4)));
     double parts = width / step;
@@ -66,7 +66,7 @@ static double longer_step(double step)
 static void round_range(axis *a, double room)
 {
     if (a->logarithmic) return;
-    a->step = tic_step(a->range[1] - a->range[0]);
+    a->step = figure_tic_step(a->range[1] - a->range[0]);
     char label[32];
     int length = snprintf(label, sizeof label, "%g", a->step * ceil(a->range[1] / a->step));
     while ((length + 2) * ceil((a->range[1] - a->range[0]) / a->step) > room) a->step = longer_step(a->step);
@@ -123,7 +123,7 @@ static const char *place_legend(const figure *fig, const figure_panel *panel, co
         y->range[1] = y->range[0] * pow(y->range[1] / y->range[0], 1 / (1 - size[1]));
     } else {
         y->range[1] = y->range[0] + (y->range[1] - y->range[0]) / (1 - size[1]);
-        y->step = tic_step(y->range[1] - y->range[0]);
+        y->step = figure_tic_step(y->range[1] - y->range[0]);
     }
     return corners[0];
 }

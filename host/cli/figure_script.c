@@ -33,14 +33,15 @@ static bool has_extension(const char *path, const char *extension)
     return dot && strcasecmp(dot, extension) == 0;
 }
 
-/* lg_gnuplot refuses other extensions than .png, .svg and .pdf. */
+/* lg_gnuplot refuses other extensions than .png, .svg, .pdf and .gif. */
 static void put_terminal(FILE *out, const figure *fig, const char *path)
 {
-    double width = fig->cols * fig->panel_width, height = fig->rows * fig->panel_height + (*fig->title ? 0.7 : 0);
+    double width, height;
+    figure_size(fig, &width, &height);
     if (has_extension(path, ".gif")) {
-        fprintf(out, "set terminal gif %s size %.0f,%.0f font 'DejaVu Sans,%.1f'\n",
-                fig->animate ? "animate delay 12 loop 0" : "", fig->cols * fig->panel_width / 2.54 * CAIRO_DPI,
-                fig->panel_height / 2.54 * CAIRO_DPI, FIGURE_FONT);
+        fprintf(out, "set terminal gif %s noenhanced size %.0f,%.0f font 'DejaVu Sans,%.1f'\n",
+                fig->animate ? "animate delay 12 loop 0" : "", width / 2.54 * CAIRO_DPI, height / 2.54 * CAIRO_DPI,
+                FIGURE_FONT);
     } else if (has_extension(path, ".pdf")) {
         fprintf(out, "set terminal pdfcairo noenhanced size %.2fcm,%.2fcm font 'DejaVu Sans,%.1f' fontscale %.3f\n",
                 width, height, FIGURE_FONT, POINT / CAIRO_DPI);
@@ -68,48 +69,27 @@ static void put_palette(FILE *out, int maximum)
     fputs(")\n", out);
 }
 
-static bool has_colour_bar(const figure_panel *panel)
+static void put_image_panel(FILE *out, const figure_panel *panel)
 {
-    return panel->image_height && panel->image_maximum != 1 && !panel->no_colour_bar;
-}
-
-/* The right margin, in characters: the same for all images of a figure, so that they are of one size. */
-static int image_margin(const figure *fig)
-{
-    int margin = 1;
-    for (int i = 0; i < fig->rows * fig->cols; i++) {
-        const figure_panel *panel = &fig->panel[i];
-        if (has_colour_bar(panel) && margin < (*panel->colour_label ? 10 : 7)) margin = *panel->colour_label ? 10 : 7;
-    }
-    return margin;
-}
-
-static void put_image_panel(FILE *out, const figure *fig, const figure_panel *panel)
-{
-    fprintf(out, "set lmargin 1\nset rmargin %d\n", image_margin(fig));
-    fprintf(out, "set size ratio %.10g\n", (double)panel->image_height / panel->image_width);
     fprintf(out, "set xrange [-0.5:%.1f]\nset yrange [%.1f:-0.5]\n", panel->image_width - 0.5,
             panel->image_height - 0.5);
     fprintf(out, "set cbrange [0:%d]\n", panel->image_maximum > 0 ? panel->image_maximum : 1);
     fputs("unset logscale\nunset key\nunset grid\nunset xtics\nunset ytics\nset border 15 lw 0.5\n", out);
     put_palette(out, panel->image_maximum);
-    if (!has_colour_bar(panel)) {
+    if (!figure_has_colour_bar(panel)) {
         fputs("unset colorbox\n", out);
-    } else {
-        fputs(
-            "set colorbox user origin graph 1.04, graph 0 size graph 0.05, graph 1\nset cbtics scale 0.5\nset cblabel ",
-            out);
-        figure_put_string(out, panel->colour_label);
-        fputs(" offset 0.5,0\n", out);
-    }
-}
-
-static void put_panel(FILE *out, const figure *fig, const figure_panel *panel)
-{
-    if (!panel->series) {
-        fputs("set multiplot next\n", out);
         return;
     }
+    fprintf(out, "set cbtics scale 0.5 %.10g\nset cblabel ", figure_tic_step(panel->image_maximum));
+    figure_put_string(out, panel->colour_label);
+    fputs(" offset 0.5,0\n", out);
+}
+
+static void put_panel(FILE *out, const figure *fig, int index)
+{
+    const figure_panel *panel = &fig->panel[index];
+    if (!panel->series) return;
+    figure_put_place(out, fig, index);
     fputs("set title ", out);
     figure_put_string(out, panel->title);
     fputs(" offset 0,-0.4\nset xlabel ", out);
@@ -118,9 +98,9 @@ static void put_panel(FILE *out, const figure *fig, const figure_panel *panel)
     figure_put_string(out, panel->y_label);
     fputs(" offset 0.2,0\n", out);
     if (panel->image_height) {
-        put_image_panel(out, fig, panel);
+        put_image_panel(out, panel);
     } else {
-        fputs("set lmargin -1\nset rmargin -1\nset size noratio\nset border 3 lw 0.7\nset grid lw 0.4 lc rgb "
+        fputs("set border 3 lw 0.7\nset grid lw 0.4 lc rgb "
               "'#D8D8D8'\nunset colorbox\n",
               out);
         figure_put_axes(out, fig, panel);
@@ -129,7 +109,7 @@ static void put_panel(FILE *out, const figure *fig, const figure_panel *panel)
         fprintf(out, "set arrow from first %.10g, graph 0 to first %.10g, graph 1 nohead dt (6,4) lw 1 lc rgb '%s'\n",
                 panel->mark[i].x, panel->mark[i].x, panel->mark[i].colour);
     }
-    fprintf(out, "%s\nunset arrow\n", panel->clauses);
+    fprintf(out, "%s\nunset arrow\nunset label\n", panel->clauses);
 }
 
 /* One page of panels, or one for every row of them. */
@@ -137,13 +117,13 @@ static void put_panels(FILE *out, const figure *fig)
 {
     const int rows = fig->animate ? 1 : fig->rows;
     for (int first = 0; first < fig->rows; first += rows) {
-        fprintf(out, "set multiplot layout %d,%d", rows, fig->cols);
-        if (*fig->title) {
-            fputs(" title ", out);
+        fputs("set multiplot\n", out);
+        if (*fig->title) { /* a label: with a title of its own gnuplot would shrink the panels below it */
+            fputs("set label ", out);
             figure_put_string(out, fig->title);
+            fprintf(out, " at screen 0.5, screen %.6f center\n", figure_title_height(fig));
         }
-        putc('\n', out);
-        for (int i = 0; i < rows * fig->cols; i++) put_panel(out, fig, &fig->panel[first * fig->cols + i]);
+        for (int i = 0; i < rows * fig->cols; i++) put_panel(out, fig, first * fig->cols + i);
         fputs("unset multiplot\n", out);
     }
 }

@@ -12,6 +12,7 @@ static const lg_command commands[] = {
     {"fit", "fits a model to data: the main job", lg_cmd_fit},
     {"grad", "loss and gradient at one point", lg_cmd_grad},
     {"gradcheck", "bias and variance of the gradient estimators, as a PASS/FAIL table", lg_cmd_gradcheck},
+    {"compare", "fitting methods side by side: time, simulations, error, scatter", lg_cmd_compare},
     {"reproduce", "the experiments of Schering et al. 2024, as a PASS/FAIL table", lg_cmd_reproduce},
     {"bench", "throughput of this machine, next to naive loops", lg_cmd_bench},
     {"submit", "a batch script for Slurm, and its submission", lg_cmd_submit},

@@ -70,7 +70,10 @@ static lg_status plot_lattice(lg_context *ctx, const lg_array *array, const char
     figure_init(&fig, 1, (int)f.species);
     fig.panel_height = 7.5;
     figure_text(fig.title, "%s", name);
-    for (size_t s = 0; s < f.species && !fig.failed; s++) add_plane(&fig, 0, (int)s, &f, f.frames - 1, s);
+    for (size_t s = 0; s < f.species && !fig.failed; s++) {
+        add_plane(&fig, 0, (int)s, &f, f.frames - 1, s);
+        fig.panel[s].no_colour_bar = s + 1 < f.species;
+    }
     return finish(ctx, &fig, path, force);
 }
 
@@ -103,95 +106,61 @@ static lg_status plot_movie(lg_context *ctx, const lg_array *array, const char *
     fig.animate = true;
     fig.panel_height = 8;
     figure_text(fig.title, "%s", name);
-    for (int i = 0; i < shown && !fig.failed; i++)
-        for (size_t s = 0; s < f.species; s++) add_plane(&fig, i, (int)s, &f, frame_at(&f, i, shown), s);
+    for (int i = 0; i < shown && !fig.failed; i++) {
+        for (size_t s = 0; s < f.species; s++) {
+            add_plane(&fig, i, (int)s, &f, frame_at(&f, i, shown), s);
+            fig.panel[(size_t)i * f.species + s].no_colour_bar = s + 1 < f.species;
+        }
+    }
     return finish(ctx, &fig, path, force);
 }
 
 /* ---- structure factor ----------------------------------------------------------------------------------------- */
 
-/* S(k) = |sum_x (n(x) - mean) exp(-i k x)|^2 / sites, k = 2 pi (p / H, q / W), meaned over rings of the width of the
- * shortest wave number. Two passes of sums, rows then columns: sites * (H + W) operations. out[rings], ring r at r + 1. */
-static bool structure_factor(const film *f, const uint8_t *plane, double *out, int rings)
+/* One line: S of a frame over k, where it is more than rounding. False: there is nothing, as of a uniform state. */
+static lg_status structure_of(lg_context *ctx, const film *f, const uint8_t *plane, int rings, double *S, bool *any)
 {
-    const int H = f->height, W = f->width, longest = H > W ? H : W;
-    const double turn = 2 * acos(-1.0);
-    double *room = calloc(2 * f->sites + 2 * (size_t)longest + (size_t)rings, sizeof *room), mean = 0;
-    if (!room) return false;
-    double *re = room, *im = re + f->sites, *c = im + f->sites, *s = c + longest, *count = s + longest;
-    for (size_t i = 0; i < f->sites; i++) mean += plane[i] / (double)f->sites;
-    for (int j = 0; j < W; j++) {
-        c[j] = cos(turn * j / W);
-        s[j] = -sin(turn * j / W);
-    }
-    for (int i = 0; i < H; i++) {
-        for (int q = 0; q < W; q++) {
-            double *r = &re[(size_t)i * (size_t)W + (size_t)q], *m = &im[(size_t)i * (size_t)W + (size_t)q];
-            for (int j = 0; j < W; j++) {
-                const double n = plane[(size_t)i * (size_t)W + (size_t)j] - mean;
-                const int at = (int)((int64_t)q * j % W);
-                *r += n * c[at];
-                *m += n * s[at];
-            }
-        }
-    }
-    for (int j = 0; j < H; j++) {
-        c[j] = cos(turn * j / H);
-        s[j] = -sin(turn * j / H);
-    }
-    for (int r = 0; r < rings; r++) out[r] = 0;
-    for (int p = 0; p < H; p++) {
-        for (int q = 0; q < W; q++) {
-            const double kp = (double)(p <= H / 2 ? p : p - H) / H, kq = (double)(q <= W / 2 ? q : q - W) / W;
-            const int ring = (int)lround(sqrt(kp * kp + kq * kq) * longest) - 1;
-            if (ring < 0 || ring >= rings) continue;
-            double x = 0, y = 0;
-            for (int i = 0; i < H; i++) {
-                const size_t k = (size_t)i * (size_t)W + (size_t)q;
-                const int at = (int)((int64_t)p * i % H);
-                x += re[k] * c[at] - im[k] * s[at];
-                y += re[k] * s[at] + im[k] * c[at];
-            }
-            out[ring] += (x * x + y * y) / (double)f->sites;
-            count[ring]++;
-        }
-    }
-    for (int r = 0; r < rings; r++) out[r] = count[r] > 0 ? out[r] / count[r] : NAN;
-    free(room);
-    return true;
+    double power = 0;
+    const lg_status status = lg_structure_factor(ctx, plane, f->height, f->width, rings, S);
+    for (int r = 0; r < rings && !status; r++) power = fmax(power, S[r]);
+    for (int r = 0; r < rings && !status; r++) S[r] = S[r] > 1e-12 * power ? S[r] : NAN;
+    *any = !status && power > 1e-12 * f->maximum * f->maximum;
+    return status;
 }
 
 static lg_status plot_structure(lg_context *ctx, const lg_array *array, const char *name, const char *path, bool force)
 {
     const film f = film_of(array);
-    const int longest = f.height > f.width ? f.height : f.width, rings = longest / 2;
+    const int shorter = f.height < f.width ? f.height : f.width, rings = (shorter - 1) / 2;
     const int shown = f.frames < CURVES ? (int)f.frames : CURVES;
     double *k = calloc(2 * (size_t)rings + 1, sizeof *k), *S = k ? k + rings : NULL;
+    lg_status status = LG_OK;
     figure fig;
     figure_init(&fig, 1, (int)f.species);
     fig.failed = fig.failed || !k;
     figure_text(fig.title, "%s", name);
-    for (int r = 0; r < rings && k; r++) k[r] = 2 * acos(-1.0) * (r + 1) / longest;
+    for (int r = 0; r < rings && k; r++) k[r] = 2 * acos(-1.0) * (r + 1) / shorter;
     for (size_t s = 0; s < f.species && !fig.failed; s++) {
         figure_panel *panel = &fig.panel[s];
         figure_text(panel->title, "%s", species_name(&f, s));
         figure_text(panel->x_label, "wave number k (1/site)");
         figure_text(panel->y_label, "structure factor S(k)");
         panel->log_y = true;
-        for (int i = 0; i < shown && !fig.failed; i++) {
+        panel->x_range[1] = acos(-1.0);
+        for (int i = 0; i < shown && !fig.failed && !status; i++) {
             const size_t frame = frame_at(&f, i, shown);
             char title[48];
+            bool any;
             snprintf(title, sizeof title, "record %zu", frame);
-            fig.failed = !structure_factor(&f, f.data + frame * f.frame_size + s * f.sites, S, rings);
-            double power = 0; /* a uniform state has none, and no place on a logarithmic axis */
-            for (int r = 0; r < rings; r++) power = fmax(power, S[r]);
-            if (power <= 0 && i + 1 < shown) continue;
-            figure_add(&fig, panel,
-                       &(figure_series){.style = FIGURE_LINE, .title = title, .n = (size_t)rings, .x = k, .y = S});
+            status = structure_of(ctx, &f, f.data + frame * f.frame_size + s * f.sites, rings, S, &any);
+            if (status || (!any && i + 1 < shown)) continue;
+            figure_add(&fig, panel, &(figure_series){FIGURE_LINE, FIGURE_BLUE + i, title, (size_t)rings, k, S, NULL});
         }
     }
     free(k);
-    return finish(ctx, &fig, path, force);
+    if (!status) return finish(ctx, &fig, path, force);
+    figure_free(&fig);
+    return status;
 }
 
 /* ---- tracks --------------------------------------------------------------------------------------------------- */

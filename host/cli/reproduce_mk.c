@@ -308,6 +308,8 @@ static void draw_plane(const mk_run *m, int column, const char *when, const patt
     figure_panel *panel = &m->fig->panel[3 * m->row + column];
     const bool any = wanted ? found->present > 0 : found->present < found->runs;
     figure_text(panel->title, "%s, %s: %d of %d runs", when, m->e->test[0].start, found->present, found->runs);
+    panel->no_colour_bar = !wanted;
+    figure_text(panel->colour_label, "A, particles per site");
     figure_add_image(m->fig, panel, found->plane[any ? wanted : !wanted], SIDE, SIDE, CAPACITY);
 }
 
@@ -320,6 +322,7 @@ static lg_status draw(const mk_run *m, const lg_result *result, const pattern *a
     figure_text(traces->y_label, "parameter");
     traces->legend = "above";
     traces->y_range[1] = 1;
+    traces->x_range[1] = (double)lg_result_iterations(result, 0);
     lg_status status = LG_OK;
     for (int p = 0; p < PARAMS && !status; p++) {
         if (!m->e->fitted[p]) continue;

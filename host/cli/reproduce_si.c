@@ -54,7 +54,8 @@ static lg_status si_fit(si_run *s, const char *label, const char *more, int pane
     if (status) return status;
     lg_result_tail(*result, 0, lg_result_iterations(*result, 0) / 10, estimate, &sd);
     figure_panel *p = &s->fig->panel[panel];
-    snprintf(text, sizeof text, "β = %g", s->c->beta);
+    snprintf(text, sizeof text, "%g", s->c->beta);
+    p->x_range[1] = fmax(p->x_range[1], (double)lg_result_iterations(*result, 0));
     status = lg_figure_add_trace(s->r->cli, s->fig, p, *result, 1, 0, 1, FIGURE_LINE, s->colour, text);
     figure_add(s->fig, p, &(figure_series){.style = FIGURE_LEVEL, .colour = s->colour, .n = 1, .y = &s->c->beta});
     return status;
@@ -221,6 +222,7 @@ lg_status lg_reproduce_si(lg_repro *r)
     static const figure_colour colours[CASES] = {FIGURE_BLUE, FIGURE_ORANGE, FIGURE_GREEN, FIGURE_PINK};
     figure fig;
     figure_init(&fig, 1, 3);
+    figure_text(fig.title, "SI: fits of β; colours and dashed lines stand for the true values");
     for (int i = 0; i < 3; i++) {
         figure_text(fig.panel[i].title, "%s", titles[i]);
         figure_text(fig.panel[i].x_label, "iteration");

@@ -64,8 +64,11 @@ static lg_status check_sizes(submit_run *r)
     if (j->nodes < 1 || j->nodes > MAX_TASKS)
         return lg_cli_fail(r->cli, LG_ERR_USAGE, "--nodes: expected 1 to %d, got %lld", MAX_TASKS, (long long)j->nodes);
     if (j->gpus_per_node > 1024 || j->tasks_per_node > 1024 || j->cpus_per_task > 65536)
-        return lg_cli_fail(r->cli, LG_ERR_USAGE,
-                           "expected at most 1024 GPUs and tasks per node and 65536 CPUs per task");
+        return lg_cli_fail(
+            r->cli, LG_ERR_USAGE,
+            "--gpus-per-node %lld, --tasks-per-node %lld, --cpus-per-task %lld: expected at most 1024 GPUs "
+            "and tasks and 65536 CPUs",
+            (long long)j->gpus_per_node, (long long)j->tasks_per_node, (long long)j->cpus_per_task);
     if (j->tasks_per_node == 0) j->tasks_per_node = j->gpus_per_node > 0 ? j->gpus_per_node : 1;
     const int64_t tasks = j->nodes * j->tasks_per_node;
     if (tasks > 1 && !lg_cluster_supported())

@@ -73,7 +73,10 @@ static int attach_buffer(struct lg_cluster *c)
 lg_status lg_transport_start(lg_context *ctx, struct lg_cluster *c)
 {
     int given = 0, code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &given);
-    if (code != MPI_SUCCESS) return lg_fail(ctx, LG_ERR_DEVICE, "MPI does not start (error %d)", code);
+    if (code != MPI_SUCCESS)
+        return lg_fail(
+            ctx, LG_ERR_DEVICE,
+            "MPI does not start (error %d): start latgrad with the mpirun or srun of the MPI it was built with", code);
     c->started = true;
     MPI_Comm node = MPI_COMM_NULL;
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);

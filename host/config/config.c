@@ -151,7 +151,9 @@ static lg_status put(lg_context *ctx, lg_config *config, const lg_source *source
     const lg_setting *old = find(config, key);
     if (old && same_file(old, source)) return twice(ctx, where, old);
     if (old) remove_at(config, (size_t)(old - config->setting));
-    if (config->count >= MAX_SETTINGS) return lg_fail(ctx, LG_ERR_CONFIG, "%s: too many keys", where);
+    if (config->count >= MAX_SETTINGS)
+        return lg_fail(ctx, LG_ERR_CONFIG, "%s: more than the %d keys that a configuration can set", where,
+                       MAX_SETTINGS);
 
     char origin[LG_MESSAGE_SIZE];
     if (source->file) snprintf(origin, sizeof origin, "%.400s:%lu", source->file, source->line);
@@ -255,7 +257,9 @@ static lg_status value_of(lg_context *ctx, const lg_config *config, const char *
     *out = lg_config_get(config, key);
     if (*out) return LG_OK;
     if (!lg_config_find(config, "model")) {
-        return lg_fail(ctx, LG_ERR_CONFIG, "%s has no value: its default depends on model, which is not set", key);
+        return lg_fail(ctx, LG_ERR_CONFIG,
+                       "%s has no value: its default depends on model, which is not set; set model to si, prw or mk",
+                       key);
     }
     return lg_fail(ctx, LG_ERR_CONFIG, "%s has no value: set it in the file or with --set %s=...", key, key);
 }

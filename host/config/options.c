@@ -214,7 +214,7 @@ static const lg_option_row rows[] = {
      ANY,
      FIT},
     {{"method.population", LG_OPT_INT, "0", "", "[0, 16777216]",
-      "candidates of a batch; 0: random and abc 64, abc_smc 200, cma_es 4 + 3 ln(parameters), nlopt 1"},
+      "candidates of a batch; 0: random and abc 64, abc_smc 200, cma_es 12 + 9 ln(parameters), nlopt 1"},
      LG_KIND_VALUE,
      ANY,
      FIT},
@@ -571,5 +571,5 @@ lg_status lg_option_unknown(lg_context *ctx, const char *where, const char *key)
                            rows[i].option.key);
         }
     }
-    return lg_fail(ctx, LG_ERR_CONFIG, "%s: unknown key '%s'", where, key);
+    return lg_fail(ctx, LG_ERR_CONFIG, "%s: unknown key '%s'; `latgrad help config` lists all", where, key);
 }

@@ -195,7 +195,9 @@ static lg_status check_text(lg_context *ctx, const char *where, const lg_option_
 {
     if (*row->option.range) return check_choice(ctx, where, row, text);
     for (const char *p = text; *p;) {
-        if (lg_utf8_next(&p) < 0) return lg_fail(ctx, LG_ERR_CONFIG, "%s: the text is not valid UTF-8", where);
+        if (lg_utf8_next(&p) < 0)
+            return lg_fail(ctx, LG_ERR_CONFIG, "%s: the text is not valid UTF-8; save the file in that encoding",
+                           where);
     }
     return LG_OK;
 }

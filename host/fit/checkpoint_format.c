@@ -216,7 +216,10 @@ static lg_status refuse_settings(lg_context *ctx, const char *path, const char *
 {
     char key[160], value_now[200], value_then[200];
     if (!lg_checkpoint_difference(now, then, key, sizeof key, value_now, value_then, sizeof value_now))
-        return lg_fail(ctx, LG_ERR_CONFIG, "'%s' is the checkpoint of another configuration", path);
+        return lg_fail(ctx, LG_ERR_CONFIG,
+                       "'%s' is the checkpoint of another configuration: continue with the one it was made with, or "
+                       "start again with --force instead of --resume",
+                       path);
     return lg_fail(ctx, LG_ERR_CONFIG,
                    "'%s' is the checkpoint of another configuration: %s is %s now and was %s then; continue with the "
                    "configuration "
@@ -229,8 +232,9 @@ static lg_status check_range(lg_context *ctx, const char *path, const lg_checkpo
 {
     if (first <= file->first_fit && (uint64_t)file->first_fit + file->fits <= (uint64_t)first + fits) return LG_OK;
     return lg_fail(ctx, LG_ERR_CONFIG,
-                   "'%s' holds fits %u to %llu, and the configuration (first_fit, fits) asks for %u to %llu", path,
-                   first, (unsigned long long)first + fits - 1, file->first_fit,
+                   "'%s' holds fits %u to %llu, and the configuration (first_fit, fits) asks for %u to %llu: "
+                   "set them as they were, or start again with --force instead of --resume",
+                   path, first, (unsigned long long)first + fits - 1, file->first_fit,
                    (unsigned long long)file->first_fit + file->fits - 1);
 }
 
@@ -251,7 +255,8 @@ static lg_status take_head(lg_context *ctx, const char *path, source *s, const l
     else if (!s->failed && data_hash != file->data_hash)
         status = lg_fail(
             ctx, LG_ERR_CONFIG,
-            "'%s' is the checkpoint of a fit to other data: the files that the configuration names have changed since",
+            "'%s' is the checkpoint of a fit to other data: the files that the configuration names have changed since; "
+            "put them back, or start again with --force instead of --resume",
             path);
     free(version);
     free(settings);

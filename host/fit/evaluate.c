@@ -67,8 +67,9 @@ lg_status lg_batch_run(lg_context *ctx, lg_batch *b, int64_t steps)
 lg_status lg_batch_states(lg_context *ctx, lg_batch *b, int fit, int64_t first, int64_t count, void *out)
 {
     if (fit < 0 || first < 0 || count < 0 || first > INT32_MAX || count > INT32_MAX)
-        return lg_fail(ctx, LG_ERR_RANGE, "states of fit %d, replicates %lld to %lld do not exist", fit,
-                       (long long)first, (long long)(first + count));
+        return lg_fail(ctx, LG_ERR_RANGE,
+                       "states of fit %d, replicates %lld to %lld do not exist: the batch has %u fits of %u", fit,
+                       (long long)first, (long long)(first + count), b->problem->job.fits, b->problem->job.replicates);
     return b->problem->backend->get_states(ctx, b->device_batch, (uint32_t)fit, (uint32_t)first, (uint32_t)count, out);
 }
 
@@ -79,9 +80,10 @@ lg_status lg_noise_dump(lg_context *ctx, lg_problem *p, uint64_t iteration, cons
                        "task simulate has no loss: noise is dumped for task transition, trajectory or stability");
     if (p->job.method != LG_GRADIENT_pathwise || p->job.binary == LG_ESTIMATOR_gr ||
         p->job.categorical == LG_ESTIMATOR_gr)
-        return lg_fail(ctx, LG_ERR_UNSUPPORTED,
-                       "noise is dumped for estimator.method pathwise with estimators ste and gs alone, whose gradients "
-                       "another program can recompute from it");
+        return lg_fail(
+            ctx, LG_ERR_UNSUPPORTED,
+            "noise is dumped for estimator.method pathwise with estimators ste and gs alone, whose gradients "
+            "another program can recompute from it");
     lg_job job = p->job; /* at the temperature of the iteration */
     job.tau = lg_job_tau(&p->job, iteration);
     job.tau_end = 0.0;

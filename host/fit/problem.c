@@ -203,12 +203,12 @@ static lg_status read_optimizer(lg_context *ctx, const lg_config *c, lg_problem 
     const struct {
         const char *key;
         double *to;
-    } reals[] =
-        {{"optimizer.lr", &o->lr},         {"optimizer.momentum", &o->momentum}, {"optimizer.beta1", &o->beta1},
-         {"optimizer.beta2", &o->beta2},   {"optimizer.epsilon", &o->epsilon},   {"optimizer.decay", &o->decay},
-         {"optimizer.period", &o->period}, {"optimizer.damping", &o->damping},
-         {"optimizer.clip", &o->clip},         {"stop.tolerance", &p->stop_tolerance},
-         {"stop.time", &p->stop_seconds}};
+    } reals[] = {{"optimizer.lr", &o->lr},           {"optimizer.momentum", &o->momentum},
+                 {"optimizer.beta1", &o->beta1},     {"optimizer.beta2", &o->beta2},
+                 {"optimizer.epsilon", &o->epsilon}, {"optimizer.decay", &o->decay},
+                 {"optimizer.period", &o->period},   {"optimizer.damping", &o->damping},
+                 {"optimizer.clip", &o->clip},       {"stop.tolerance", &p->stop_tolerance},
+                 {"stop.time", &p->stop_seconds}};
     for (size_t i = 0; !status && i < sizeof reals / sizeof *reals; i++)
         status = lg_config_real(ctx, c, reals[i].key, reals[i].to);
     if (!status) status = whole(ctx, c, "iterations", 0, INT64_MAX, &p->iterations);
@@ -235,10 +235,11 @@ static lg_status check_optimizer(lg_context *ctx, const lg_config *c, const lg_p
                        "states: use adam or sgd",
                        origin, task_names[job->task], loss_names[job->loss]);
     if (p->backend->lm && p->backend->lm(job)) return LG_OK;
-    return lg_fail(ctx, LG_ERR_UNSUPPORTED,
-                   "%s: optimizer.name lm needs the Jacobian of the statistics, which %s does not give for model %s and "
-                   "this estimator: set estimator.method to fd (or for prw on the cpu to pathwise or exact)",
-                   origin, p->backend->name, job->model->name);
+    return lg_fail(
+        ctx, LG_ERR_UNSUPPORTED,
+        "%s: optimizer.name lm needs the Jacobian of the statistics, which %s does not give for model %s and "
+        "this estimator: set estimator.method to fd (or for prw on the cpu to pathwise or exact)",
+        origin, p->backend->name, job->model->name);
 }
 
 /* ---- building --------------------------------------------------------------------------------------------------- */

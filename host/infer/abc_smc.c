@@ -144,7 +144,10 @@ static lg_status populate(smc *m, bool *full)
     while (taken < m->n && lg_search_left(s)) {
         for (uint32_t c = 0; c < width; c++)
             if (!propose(m, c))
-                return lg_fail(s->ctx, LG_ERR_NUMERIC, "abc_smc: %d proposals in a row left the bounds", REDRAWS);
+                return lg_fail(
+                    s->ctx, LG_ERR_NUMERIC,
+                    "abc_smc: %d proposals in a row left the bounds: widen those of the parameters that end at one",
+                    REDRAWS);
         const lg_status status = lg_search_evaluate(s, s->batches);
         if (status) return status;
         for (uint32_t c = 0; c < width && taken < m->n; c++) {

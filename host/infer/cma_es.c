@@ -1,8 +1,9 @@
 /* CMA-ES: the (mu/mu_w, lambda) evolution strategy with rank-one and rank-mu updates, equations and constants of Hansen, The CMA
  * evolution strategy: a tutorial, arXiv:1604.00772 (2016), with positive weights alone.
  *
- * It moves in u in [0, 1], the share of the box in the optimiser's coordinates (params.NAME.transform). A candidate outside is
- * mirrored at the bounds, and the mirrored one is what the updates see. The estimate is the mean of the distribution, not the
+ * It moves in u in [0, 1], the share of the box, as the prior of the other methods does and whatever params.NAME.transform is: in
+ * logit p nearly all of a box that reaches to 1e-6 is a plateau of the loss, where noise alone ranks the candidates. A candidate
+ * outside is mirrored at the bounds, and the mirrored one is what the updates see. The estimate is the mean of the distribution, not the
  * best candidate, which under noise is the luckiest. */
 #include "infer/infer.h"
 
@@ -19,7 +20,6 @@ typedef struct cma {
     int n;
     uint32_t lambda, mu;
     double mueff, cc, cs, c1, cmu, damps, chi;
-    double low[LG_MAX_PARAMS], width[LG_MAX_PARAMS]; /* of the box, in the optimiser's coordinates */
     double sigma, mean[LG_MAX_PARAMS], ps[LG_MAX_PARAMS], pc[LG_MAX_PARAMS], d[LG_MAX_PARAMS];
     square_matrix c, b; /* C = B D^2 B^T */
     double *weight, *u; /* [mu]; [lambda][n] */
@@ -28,8 +28,7 @@ typedef struct cma {
 
 static void to_theta(const cma *m, const double *u, double *theta)
 {
-    for (int i = 0; i < m->n; i++)
-        theta[i] = lg_from_x(&m->s->job.optimizer, m->s->index[i], m->low[i] + u[i] * m->width[i]);
+    for (int i = 0; i < m->n; i++) theta[i] = m->s->lower[i] + u[i] * (m->s->upper[i] - m->s->lower[i]);
 }
 
 static void set_constants(cma *m)
@@ -55,11 +54,9 @@ static void set_constants(cma *m)
 
 static void start(cma *m)
 {
-    const lg_optimizer *o = &m->s->job.optimizer;
+    const lg_search *s = m->s;
     for (int i = 0; i < m->n; i++) {
-        m->low[i] = lg_to_x(o, m->s->index[i], m->s->lower[i]);
-        m->width[i] = lg_to_x(o, m->s->index[i], m->s->upper[i]) - m->low[i];
-        m->mean[i] = (lg_to_x(o, m->s->index[i], m->s->problem->params[m->s->index[i]]) - m->low[i]) / m->width[i];
+        m->mean[i] = (s->problem->params[s->index[i]] - s->lower[i]) / (s->upper[i] - s->lower[i]);
         m->c[i][i] = m->b[i][i] = m->d[i] = 1.0;
     }
     m->sigma = m->s->plan->sigma;

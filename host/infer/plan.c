@@ -45,7 +45,8 @@ static lg_status read_population(lg_context *ctx, const lg_config *c, const lg_j
     if (status) return status;
     const int dims = fitted_count(job);
     if (population == 0) population = sizes[plan->kind];
-    if (population == 0) population = 4 + (int64_t)(3.0 * log(dims > 0 ? dims : 1)); /* Hansen 2016, table 1 */
+    /* three times what Hansen 2016, table 1, has for losses without noise: with that, noise ends it early and far away */
+    if (population == 0) population = 3 * (4 + (int64_t)(3.0 * log(dims > 0 ? dims : 1)));
     if (plan->kind == LG_SEARCH_nlopt) population = 1;
     const int64_t least = plan->kind == LG_SEARCH_abc_smc ? 2 * dims + 2 : plan->kind == LG_SEARCH_cma_es ? 4 : 1;
     if (population < least || population > LG_MAX_FITS - (int64_t)job->first_fit)

@@ -196,6 +196,14 @@ static lg_status open_search(lg_search *s)
     return p->backend->create(s->ctx, p->device, &s->job, s->keep, &s->batch);
 }
 
+/* Candidates that came after the last generation were run as well: those of a population that was dropped. */
+static void count_all(lg_search *s)
+{
+    const int64_t made = s->result->fit[0].iterations;
+    if (made > 0)
+        s->result->generation[(made - 1) * LG_GENERATION_COLUMNS + 1] = (double)s->batches * s->plan->population;
+}
+
 /* One more batch, of the estimate alone and with noise that no search has seen: its mean loss is not the smallest of many, as
  * the best one of a search is. */
 static lg_status finish(lg_search *s)
@@ -242,6 +250,7 @@ lg_status lg_search_run(lg_context *ctx, lg_problem *problem, const lg_fit_optio
     if (!status) status = run[s.plan->kind](&s);
     if (!status && s.result->fit[0].status == LG_FIT_RUNNING)
         lg_search_end(&s, "all %lld simulations done", (long long)s.batches * s.plan->population);
+    if (!status) count_all(&s);
     if (!status) status = finish(&s);
     if (s.batch) problem->backend->destroy(s.batch);
     free(room);

@@ -14,7 +14,7 @@ enum {
     FIT_ITERATIONS = 19,
     IMPOSED = 8,
     IMPOSED_SMALL = 200,
-    SMALL = 6000
+    SMALL = 1500
 };
 static const double tolerance = 1e-5; /* of the sum of absolute contributions */
 

@@ -9,6 +9,8 @@
 #include <map>
 #include <vector>
 
+#include <signal.h>
+
 lg_emu_place lg_emu_here;
 
 namespace {
@@ -388,6 +390,28 @@ unsigned lg_emu_lane()
 }
 
 /* ---- control ---------------------------------------------------------------------------------------------------- */
+
+#ifndef LG_FIBER_ASAN
+static void on_fault(int number)
+{
+    if (the.kernel) violation("reads or writes where there is no memory");
+    signal(number, SIG_DFL); /* the harness itself: the fault comes again and ends the process */
+}
+#endif
+
+void lg_emu_catch_faults(void)
+{
+#ifndef LG_FIBER_ASAN
+    static unsigned char stack[65536]; /* the fiber's own may be what is broken */
+    stack_t other = {};
+    other.ss_sp = stack;
+    other.ss_size = sizeof stack;
+    struct sigaction action = {};
+    action.sa_handler = on_fault;
+    action.sa_flags = SA_ONSTACK;
+    if (sigaltstack(&other, NULL) || sigaction(SIGSEGV, &action, NULL) || sigaction(SIGBUS, &action, NULL)) abort();
+#endif
+}
 
 void lg_emu_set_order(lg_emu_order order, uint64_t seed)
 {

@@ -187,6 +187,8 @@ void lg_emu_launch(const char *name, void (*kernel)(P...), unsigned cluster, dim
 enum lg_emu_order { LG_EMU_FORWARD, LG_EMU_REVERSE, LG_EMU_RANDOM };
 /* Order of blocks, and of the threads of a block between barriers. */
 void lg_emu_set_order(lg_emu_order order, uint64_t seed);
+/* From now on an illegal address in a kernel is a violation and not a plain crash (the address sanitizer has its own). */
+void lg_emu_catch_faults(void);
 /* From now on: what a missing device, an old driver or a missing kernel image looks like; cudaSuccess ends it. */
 void lg_emu_fail_with(cudaError_t error);
 /* Compute capability of devices opened from now on: clusters exist from 9 on. */

@@ -6,6 +6,8 @@
 
 #include "device.cuh"
 
+#include <time.h>
+
 extern "C" {
 #include "conformance/conformance.h"
 }
@@ -70,11 +72,40 @@ static int check_messages(void)
     return failures;
 }
 
+/* What the plan of a case says about its kernels on a device of this compute capability. */
+static int check_plan(int major, const char *name, const char *wanted)
+{
+    lg_context ctx = {};
+    lg_device *device = NULL;
+    lg_case_job cj;
+    lg_plan plan = {};
+    size_t i = 0;
+    while (i < lg_case_count && strcmp(lg_cases[i].name, name) != 0) i++;
+    lg_emu_set_capability(major);
+    if (i == lg_case_count || !lg_case_build(&lg_cases[i], &cj) || lg_backend_cuda.open(&ctx, 0, 0, &device)) abort();
+    const lg_status status = lg_backend_cuda.plan(&ctx, device, &cj.job, true, &plan);
+    const int failed = status || strcmp(plan.kernels, wanted) != 0;
+    if (failed) printf("plan of %s: expected '%s', got '%s' %s\n", name, wanted, plan.kernels, ctx.message);
+    lg_case_clear(&cj);
+    lg_backend_cuda.close(device);
+    return failed;
+}
+
+static int check_plans(void)
+{
+    return check_plan(9, "mk-64", "forward: 8 blocks a lattice, a cluster; backward: 8, a cluster") +
+           check_plan(8, "mk-64", "forward: 1 block a lattice; backward: 1") +
+           check_plan(9, "mk-many", "forward: 1 block a lattice; backward: 1") +
+           check_plan(8, "mk-large", "forward: 9 blocks a lattice, tiles; backward: 9, tiles") +
+           check_plan(9, "si-pairs", "");
+}
+
 /* One case on a device of this compute capability. */
 static int run(int major, lg_device *cpu, const lg_case *c)
 {
     lg_context ctx = {};
     lg_device *device = NULL;
+    const clock_t start = clock();
     lg_emu_set_capability(major);
     if (lg_backend_cuda.open(&ctx, 0, 0, &device)) {
         printf("%s\n", ctx.message);
@@ -83,16 +114,18 @@ static int run(int major, lg_device *cpu, const lg_case *c)
     const int failed =
         lg_conformance_check(&lg_backend_cuda, device, &lg_backend_cpu, cpu, c) + check_orders(device, c);
     lg_backend_cuda.close(device);
-    printf("%-4s %s, compute capability %d\n", failed ? "FAIL" : "ok", c->name, major);
+    printf("%-4s %s, compute capability %d, %.1f s\n", failed ? "FAIL" : "ok", c->name, major,
+           (double)(clock() - start) / CLOCKS_PER_SEC);
     fflush(stdout);
     return failed;
 }
 
+/* cuda_on_cpu [CASE...]: the cases of these names, or all of them, the messages and the plans. */
 int main(int argc, char **argv)
 {
-    const char *only = argc > 1 ? argv[1] : NULL;
     lg_context ctx = {};
     lg_device *cpu = NULL;
+    lg_emu_catch_faults();
     if (lg_backend_cpu.open(&ctx, 0, 1, &cpu)) {
         printf("%s\n", ctx.message);
         return 1;
@@ -100,13 +133,15 @@ int main(int argc, char **argv)
     int failures = lg_case_uncovered(), cases = 0;
     for (size_t i = 0; i < lg_case_count; i++) {
         const lg_case *c = &lg_cases[i];
-        if (only && strncmp(only, c->name, strlen(only)) != 0) continue;
+        bool wanted = argc == 1;
+        for (int k = 1; k < argc; k++) wanted |= strcmp(argv[k], c->name) == 0;
+        if (!wanted) continue;
         failures += run(9, cpu, c);
         if (c->model == LG_MODEL_MK && c->height * c->width > 4096 && c->width <= 512) failures += run(8, cpu, c);
         cases++;
     }
     lg_backend_cpu.close(cpu);
-    if (!only) failures += check_messages();
+    if (argc == 1) failures += check_messages() + check_plans();
     if (lg_emu_allocated() != 0) {
         printf("%zu bytes of device memory were not freed\n", lg_emu_allocated());
         failures++;

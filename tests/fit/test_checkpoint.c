@@ -153,6 +153,15 @@ Test(checkpoint, adam_with_a_schedule_and_clipping)
 #undef SETTING
 }
 
+/* lm: the last step and the count of its gain are kept. */
+Test(checkpoint, gauss_newton_steps)
+{
+    const int64_t stops[] = {1, 7, 20, -1};
+#define SETTING WALK, "fits=3", "iterations=30", "optimizer.name=lm"
+    expect_resumable(SETTINGS(SETTING, "threads=1"), SETTINGS(SETTING, "threads=2"), stops);
+#undef SETTING
+}
+
 Test(checkpoint, momentum_of_gradient_descent_on_pairs)
 {
     const int64_t stops[] = {3, 11, -1};

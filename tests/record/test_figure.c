@@ -7,6 +7,7 @@
 #include "cli/figure.c"
 #include "cli/figure_axes.c"
 #include "cli/figure_csv.c"
+#include "cli/figure_layout.c"
 #include "cli/figure_script.c"
 #include "cli/plot_array.c"
 #include "cli/plot_result.c"
@@ -78,8 +79,9 @@ Test(figure, curves_and_images_are_drawn_where_they_belong)
     cr_assert_eq(figure_render(ctx, &fig, path, false), LG_OK, "%s", lg_context_message(ctx));
     figure_free(&fig);
     pixels p = decode();
-    cr_expect_eq(p.width, (int)lround(2 * 8.5 / 2.54 * 220));
-    cr_expect_eq(p.height, (int)lround((6.2 + 0.7) / 2.54 * 220));
+    const double image = 6.2 - 0.7 - 0.25; /* the height of the panel without the title of the image and its edge */
+    cr_expect_eq(p.width, (int)lround((8.5 + 0.25 + image + 1.3) / 2.54 * 220), "edge, image, colour bar");
+    cr_expect_eq(p.height, (int)lround((6.2 + 0.8) / 2.54 * 220));
     cr_expect_gt(count_colour(&p, 0, 0.5, 0, 114, 178), 1000, "the line");
     cr_expect_gt(count_colour(&p, 0, 0.5, 213, 94, 0), 300, "the level");
     cr_expect_gt(count_colour(&p, 0, 0.5, 0, 158, 115), 300, "the mark");
@@ -99,7 +101,7 @@ static char *script_of(figure *fig)
     FILE *out = open_memstream(&text, &size);
     fflush(fig->panel[0].plot);
     fflush(fig->data);
-    put_panel(out, fig, &fig->panel[0]);
+    put_panel(out, fig, 0);
     fclose(out);
     return text;
 }
@@ -242,8 +244,9 @@ Test(figure, planes)
     cr_assert_eq(plot_planes(ctx, &array, "states.npy", path, false), LG_OK, "%s", lg_context_message(ctx));
     pixels p = decode();
     cr_expect_eq(p.width, (int)lround(4 * 6 / 2.54 * 220), "12 of 15 planes in 4 columns");
-    cr_expect_eq(p.height, (int)lround((3 * 6 + 0.7) / 2.54 * 220));
-    cr_expect_gt(count_colour(&p, 0, 1, 0, 90, 160), p.width * p.height / 20);
+    const double cell = (6 - 2 * 0.25) * 4 / 6 + 0.7 + 0.25; /* as wide as the panel allows, title, edge */
+    cr_expect_eq(p.height, (int)lround((3 * cell + 0.8) / 2.54 * 220));
+    cr_expect_gt(count_colour(&p, 0, 1, 0, 90, 160), p.width * p.height / 4, "little room is left between the planes");
     free(p.rgb);
     char text[FIGURE_TEXT];
     index_text(&array, 14, text);

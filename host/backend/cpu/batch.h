@@ -46,7 +46,7 @@ struct lg_dbatch {
     uint8_t *state; /* MK [F][R][2][H][W] */
     uint64_t *bits; /* SI [F][R][H][words]; start and target pools packed the same way */
     uint64_t *start_bits, *target_bits;
-    int32_t *walk; /* PRW [F][4][R] */
+    int32_t *walk;     /* PRW [F][4][R] */
     double *axis_mean; /* PRW, method score: [F][steps] mean of x^2 over walkers and axes */
 
     uint8_t *tape;       /* MK, whole tape: [F][R][steps][H][W] */

@@ -166,12 +166,11 @@ static void cpu_destroy(lg_dbatch *b)
         for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
         for (int i = 0; i < 6; i++) free(s->pad[i]);
     }
-    void *const owned[] = {b->pool_index, b->params,      b->loss,    b->gradient,   b->fit_state,
-                           b->mk,         b->si,          b->prw,     b->state,      b->bits,
-                           b->start_bits, b->target_bits, b->walk,    b->axis_mean,  b->tape,
-                           b->checkpoint, b->states,      b->partial, b->statistics, b->stat_adjoint,
-                           b->slope,      b->scratch,     b->outbox,  b->inbox,      b->counts,
-                           b->jacobian};
+    void *const owned[] = {b->pool_index, b->params,       b->loss,  b->gradient,   b->fit_state,  b->mk,
+                           b->si,         b->prw,          b->state, b->bits,       b->start_bits, b->target_bits,
+                           b->walk,       b->axis_mean,    b->tape,  b->checkpoint, b->states,     b->partial,
+                           b->statistics, b->stat_adjoint, b->slope, b->scratch,    b->outbox,     b->inbox,
+                           b->counts,     b->jacobian};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     lg_spectrum_close(&b->spectrum);
     free(b);
@@ -296,9 +295,10 @@ static lg_status cpu_get_jacobian(lg_context *ctx, lg_dbatch *b, double *jacobia
 {
     const lg_job *job = b->job;
     if (!has_jacobian(job))
-        return lg_fail(ctx, LG_ERR_UNSUPPORTED,
-                       "the cpu has no Jacobian for model %s, task %s with estimator.method %s: use estimator.method fd",
-                       job->model->name, task_names[job->task], method_names[job->method]);
+        return lg_fail(
+            ctx, LG_ERR_UNSUPPORTED,
+            "the cpu has no Jacobian for model %s, task %s with estimator.method %s: use estimator.method fd",
+            job->model->name, task_names[job->task], method_names[job->method]);
     const size_t size = (size_t)lg_job_statistics(job) * (size_t)job->model->params;
     for (uint32_t f = 0; f < job->fits; f++) b->run->jacobian(b, f, jacobian + f * size);
     return LG_OK;

@@ -424,4 +424,4 @@ static void get_states(lg_dbatch *b, uint32_t fit, uint32_t first, uint32_t coun
     memcpy(out, state_of(b, (size_t)fit * b->job->replicates + first), count * lg_job_state_bytes(b->job));
 }
 
-const lg_cpu_model lg_cpu_mk = {plan, allocate, prepare, reset, forward, loss, backward, get_states};
+const lg_cpu_model lg_cpu_mk = {plan, allocate, prepare, reset, forward, loss, backward, get_states, NULL};

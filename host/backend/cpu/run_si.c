@@ -386,4 +386,4 @@ static void get_states(lg_dbatch *b, uint32_t fit, uint32_t first, uint32_t coun
                                    b->job->width, to + i * lg_job_sites(b->job));
 }
 
-const lg_cpu_model lg_cpu_si = {plan, allocate, prepare, reset, forward, loss, backward, get_states};
+const lg_cpu_model lg_cpu_si = {plan, allocate, prepare, reset, forward, loss, backward, get_states, NULL};
