@@ -469,12 +469,13 @@ typedef struct lg_gradcheck_options {
 /* One estimator and one fitted parameter. Numbers that do not exist are NaN. */
 typedef struct lg_gradcheck_row {
     const char *estimator, *param;
-    double mean, error, sd;            /* over the runs; error: of the mean */
-    double reference, reference_error; /* derivative of the expected loss */
+    double mean, error, sd;                 /* over the runs; error: of the mean */
+    double reference, reference_error;      /* derivative of the expected loss */
     double bias, bias_error, relative_bias; /* relative_bias = bias / reference: below -1 for a wrong sign */
-    double sign;            /* share of runs with the reference's sign; NaN where that is not resolved */
-    double samples;         /* gradients whose mean has the stated relative error; infinite where the bias is larger */
-    double cosine, seconds; /* of the estimator: between its mean and the reference; a gradient's processor time on the cpu,
+    double sign;    /* share of runs with the reference's sign; NaN where that is not resolved */
+    double samples; /* gradients whose mean has the stated relative error; infinite where the bias is larger */
+    double cosine,
+        seconds; /* of the estimator: between its mean and the reference; a gradient's processor time on the cpu,
                              * its time elsewhere */
     const char *expectation;
     bool pass;

@@ -32,6 +32,7 @@
 enum {
     MK_THREADS = 512,
     MK_MAX_PAIRS = 4,
+    MK_CLUSTER_PAIRS = 2, /* four and the edges of a cluster's blocks together do not fit the registers of sm_90 */
     MK_BATCH = 32,
     MK_MOST_BLOCKS = 8, /* what every GPU with clusters can run */
     MK_FEW = 16,        /* replicates up to which a lattice gets more blocks than it needs: 128 blocks in all */
@@ -76,7 +77,7 @@ static mk_shape mk_block_shape(uint32_t H, uint32_t W, uint32_t blocks, size_t l
     if (W > MK_THREADS || pair_rows < blocks) return none;
     s.rows = MK_THREADS / W < band ? MK_THREADS / W : band;
     while (s.pairs * s.rows < band) s.pairs *= 2;
-    if (s.pairs > MK_MAX_PAIRS) return none;
+    if (s.pairs > (blocks > 1 ? MK_CLUSTER_PAIRS : MK_MAX_PAIRS)) return none;
     s.shared =
         backward ? mk_backward_shared(H, W, &s) : sizeof(mk_forward_head) + mk_aligned(2 * mk_padded(H, W, blocks));
     if (backward && s.shared > limit) {
@@ -372,7 +373,8 @@ void lg_mk_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_
         mk_launch(b, v, s, mk_forward<1, false>, mk_forward<1, true>, plane, step0, steps, from, to, tape, checkpoint);
     else if (s.pairs == 2)
         mk_launch(b, v, s, mk_forward<2, false>, mk_forward<2, true>, plane, step0, steps, from, to, tape, checkpoint);
-    else mk_launch(b, v, s, mk_forward<4, false>, mk_forward<4, true>, plane, step0, steps, from, to, tape, checkpoint);
+    else
+        mk_launch(b, v, s, mk_forward<4, false>, mk_forward<4, false>, plane, step0, steps, from, to, tape, checkpoint);
 }
 
 void lg_mk_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *state,
@@ -384,5 +386,5 @@ void lg_mk_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32
         mk_launch(b, v, s, mk_backward<1, false>, mk_backward<1, true>, padded, s.buffers, step0, steps, state, tape);
     else if (s.pairs == 2)
         mk_launch(b, v, s, mk_backward<2, false>, mk_backward<2, true>, padded, s.buffers, step0, steps, state, tape);
-    else mk_launch(b, v, s, mk_backward<4, false>, mk_backward<4, true>, padded, s.buffers, step0, steps, state, tape);
+    else mk_launch(b, v, s, mk_backward<4, false>, mk_backward<4, false>, padded, s.buffers, step0, steps, state, tape);
 }

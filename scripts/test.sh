@@ -97,6 +97,12 @@ stage "build, warnings are errors"
 build_in build-test $options -DLATGRAD_WERROR=ON -DLATGRAD_EXAMPLES=ON || failed
 passed
 
+if command -v nvcc >/dev/null 2>&1; then
+    stage "registers of the kernels"
+    sh kernels/check_ptxas.sh --check sm_90 || failed
+    passed
+fi
+
 stage "clang-tidy"
 # Without OpenMP: clang has its own omp.h, which need not be installed.
 cmake -S . -B build-tidy -DLATGRAD_OPENMP=OFF -DLATGRAD_CUDA=OFF -DLATGRAD_TESTS=OFF >/dev/null || failed

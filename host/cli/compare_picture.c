@@ -5,8 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { GRID = 120 };
-#define SMALLEST 1e-6 /* an error of 0, the best run's own, has no place on a logarithmic axis */
+enum { GRID = 120, COLOURS = FIGURE_BLACK }; /* the colours that figure.h takes in turn */
+#define SMALLEST 1e-6                        /* an error of 0, the best run's own, has no place on a logarithmic axis */
 
 static double place(const lg_compare *c, const lg_compare_point *point, bool time)
 {
@@ -45,8 +45,8 @@ static void add_method(const lg_compare *c, figure *fig, figure_panel *panel, in
         const double median = lg_compare_median(room, c->seeds);
         y[g] = isfinite(median) ? fmax(median, SMALLEST) : NAN;
     }
-    figure_add(fig, panel,
-               &(figure_series){.style = FIGURE_LINE, .title = c->method[method], .n = GRID, .x = x, .y = y});
+    const figure_style style = method < COLOURS ? FIGURE_LINE : FIGURE_DASHED;
+    figure_add(fig, panel, &(figure_series){.style = style, .title = c->method[method], .n = GRID, .x = x, .y = y});
 }
 
 lg_status lg_compare_picture(const lg_compare *c, const char *path)

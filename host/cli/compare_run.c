@@ -170,7 +170,7 @@ static lg_status take_points(lg_compare *c, lg_compare_run *run, const lg_result
     const int64_t rows = lg_result_iterations(result, 0);
     const double *trace = lg_result_trace(result, 0);
     int64_t chosen[LG_COMPARE_POINTS];
-    lg_posterior posterior;
+    lg_posterior posterior = {0};
     const bool search = lg_result_posterior(result, &posterior);
     const double population = search && rows ? posterior.generation[1] : 1.0;
     double loss, *sums = calloc((size_t)(rows + 1) * (size_t)P, sizeof *sums);

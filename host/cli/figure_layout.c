@@ -55,13 +55,15 @@ static double row_height(const figure *fig, int row)
     return highest;
 }
 
-/* Above the title of curves gnuplot leaves a blank, unless the legend is there. */
+/* Above the title of a panel of curves gnuplot leaves a blank, unless the legend is there. */
 static double head(const figure *fig)
 {
     if (!*fig->title) return 0;
-    for (int i = 0; i < fig->cols; i++)
-        if (fig->panel[i].image_height || (fig->panel[i].legend && strcmp(fig->panel[i].legend, "above") == 0))
+    for (int i = 0; i < fig->cols; i++) {
+        const figure_panel *panel = &fig->panel[i];
+        if (panel->image_height || !*panel->title || (panel->legend && strcmp(panel->legend, "above") == 0))
             return HEAD;
+    }
     return SHORT;
 }
 

@@ -12,9 +12,9 @@
 /* ---- settings --------------------------------------------------------------------------------------------------- */
 
 /* Keys and sections that leave every byte of the traces alone. */
-static const char *const free_keys[] = {"threads",   "device",         "memory_limit",      "fits",    "first_fit",
-                                        "stop.time", "ensemble.bound", "ensemble.distance", "output.", "checkpoint.",
-                                        "run.",      "cluster."};
+static const char *const free_keys[] = {"threads",   "device",      "memory_limit",   "fits",
+                                        "first_fit", "stop.time",   "ensemble.bound", "ensemble.distance",
+                                        "output.",   "checkpoint.", "run.",           "cluster."};
 
 static bool is_free(const char *key)
 {

@@ -295,7 +295,7 @@ int lg_case_uncovered(void)
                     const bool draws_classes =
                         d->id == LG_MODEL_PRW && e == LG_ESTIMATOR_ste; /* PRW has no binary choice */
                     if (!(d->losses[t] >> l & 1u) || draws_classes ||
-                        
+
                         e == LG_ESTIMATOR_gr /* until the cuda backend has it (lg_backend.estimators) */ ||
                         covered(d->id, (lg_task)t, (lg_loss)l, (lg_estimator)e))
                         continue;
