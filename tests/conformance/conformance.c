@@ -39,11 +39,12 @@ int main(int argc, char **argv)
     lg_context ctx = {0};
     const lg_backend *backend = NULL;
     lg_device *device = NULL, *cpu_device = NULL;
-    if (lg_backend_open(&ctx, name, 0, &backend, &device)) {
+    /* two threads: the memory plans of the cpu backend then do not depend on the machine */
+    if (lg_backend_open(&ctx, name, 2, &backend, &device)) {
         printf("skipped: %s\n", ctx.message);
         return 77;
     }
-    if (lg_backend_cpu.open(&ctx, 0, 0, &cpu_device)) {
+    if (lg_backend_cpu.open(&ctx, 0, 2, &cpu_device)) {
         printf("%s\n", ctx.message);
         return 1;
     }
