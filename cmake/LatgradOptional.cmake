@@ -116,7 +116,7 @@ else()
         latgrad_report(CUDA FALSE "nvcc ${CMAKE_CUDA_COMPILER_VERSION} is there, but not cudart_static, cuRAND and cuBLAS")
     else()
         latgrad_report(CUDA TRUE "nvcc ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
-        list(APPEND LATGRAD_LINK_LIBRARIES CUDA::cudart_static CUDA::curand CUDA::cublas)
+        list(APPEND LATGRAD_LINK_LIBRARIES CUDA::cudart_static CUDA::curand CUDA::cublas stdc++) # nvcc writes C++
         target_link_libraries(latgrad_optional INTERFACE CUDA::cudart_static CUDA::curand CUDA::cublas)
     endif()
 endif()
