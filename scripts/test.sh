@@ -129,17 +129,18 @@ tests build-tsan -R 'thread|invariance' -LE slow || failed
 fixed_addresses=
 passed
 
-# Without threads: exact counters without atomic updates, and a test of the build that has no OpenMP.
+# Without threads, so without the test that starts some: exact counters without atomic updates, and a test of the build
+# that has no OpenMP. A process killed by a test can leave a count gcovr does not read; that costs one file's branch, not the stage.
 stage "line coverage of host/"
 build_in build-coverage -DLATGRAD_OPENMP=OFF -DCMAKE_BUILD_TYPE=Debug '-DCMAKE_C_FLAGS_DEBUG=-O1 -g' -DLATGRAD_COVERAGE=ON \
     -DLATGRAD_CUDA=OFF || failed
 find build-coverage -name '*.gcda' -exec rm {} +
-tests build-coverage -LE 'conformance|reproduce' >build-coverage/tests.log 2>&1 || {
+tests build-coverage -LE 'conformance|reproduce' -E contexts_thread >build-coverage/tests.log 2>&1 || {
     tail -n 50 build-coverage/tests.log >&2
     failed
 }
 gcovr --root . --filter host/ --exclude tests --object-directory build-coverage --fail-under-line 85 \
-    --exclude-throw-branches -j "$jobs" || failed
+    --exclude-throw-branches --gcov-ignore-parse-errors -j "$jobs" || failed
 passed
 
 stage "tests"
