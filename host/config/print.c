@@ -187,15 +187,8 @@ static bool applies(const lg_config *config, const lg_option_row *row, const lg_
 
 static unsigned task_bit(const char *name)
 {
-    static const char *const names[] = {
-#define LG_TASK_NAME(task, text) #task,
-        LG_TASK_LIST(LG_TASK_NAME)
-#undef LG_TASK_NAME
-    };
-    for (unsigned t = 0; name && t < LG_TASK_COUNT; t++) {
-        if (strcmp(names[t], name) == 0) return 1u << t;
-    }
-    return 0;
+    const lg_task task = name ? lg_task_find(name) : LG_TASK_COUNT;
+    return task < LG_TASK_COUNT ? 1u << task : 0;
 }
 
 lg_status lg_config_print(lg_context *ctx, const lg_config *config, char **yaml)

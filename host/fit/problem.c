@@ -17,7 +17,6 @@ typedef struct name_table {
 } name_table;
 
 #define LG_NAME_ROW(name, text) #name,
-static const char *const task_names[] = {LG_TASK_LIST(LG_NAME_ROW)};
 static const char *const loss_names[] = {LG_LOSS_LIST(LG_NAME_ROW)};
 static const char *const optimizer_names[] = {LG_OPTIMIZER_LIST(LG_NAME_ROW)};
 static const char *const schedule_names[] = {LG_SCHEDULE_LIST(LG_NAME_ROW)};
@@ -70,13 +69,13 @@ static lg_status read_model(lg_context *ctx, const lg_config *c, lg_job *job)
         return lg_fail(ctx, LG_ERR_CONFIG, "%s: there is no model \"%s\": expected si, prw or mk",
                        lg_config_origin(c, "model"), name);
     int task = 0;
-    if ((status = choose(ctx, c, "task", LG_TABLE(task_names), &task))) return status;
+    if ((status = choose(ctx, c, "task", ((name_table){lg_task_names, LG_TASK_COUNT}), &task))) return status;
     job->task = (lg_task)task;
     if (job->task != LG_TASK_simulate && job->model->losses[task] == 0)
         return lg_fail(ctx, LG_ERR_UNSUPPORTED, "%s: model %s has no task %s (%s): use %s", lg_config_origin(c, "task"),
-                       name, task_names[task],
+                       name, lg_task_name(job->task),
                        job->model->species ? "no such data" : "it has no lattice state to compare",
-                       task_names[job->model->default_task]);
+                       lg_task_name(job->model->default_task));
     return LG_OK;
 }
 
@@ -93,7 +92,7 @@ static lg_status read_loss(lg_context *ctx, const lg_config *c, lg_job *job)
         for (unsigned i = 0; i < sizeof loss_names / sizeof *loss_names; i++)
             if (allowed & 1u << i) lg_text_printf(&list, "%s%s", list.size ? ", " : "", loss_names[i]);
         status = lg_fail(ctx, LG_ERR_UNSUPPORTED, "%s: loss %s is not defined for model %s, task %s: expected %s",
-                         lg_config_origin(c, "loss"), loss_names[loss], job->model->name, task_names[job->task],
+                         lg_config_origin(c, "loss"), loss_names[loss], job->model->name, lg_task_name(job->task),
                          list.data ? list.data : "another");
         free(list.data);
         return status;
@@ -233,7 +232,7 @@ static lg_status check_optimizer(lg_context *ctx, const lg_config *c, const lg_p
         return lg_fail(ctx, LG_ERR_UNSUPPORTED,
                        "%s: optimizer.name lm takes the residuals of statistics, and task %s with loss %s compares "
                        "states: use adam or sgd",
-                       origin, task_names[job->task], loss_names[job->loss]);
+                       origin, lg_task_name(job->task), loss_names[job->loss]);
     if (p->backend->lm && p->backend->lm(job)) return LG_OK;
     return lg_fail(
         ctx, LG_ERR_UNSUPPORTED,
@@ -345,7 +344,7 @@ void lg_problem_describe(const lg_problem *p, lg_problem_info *info)
     const lg_job *job = &p->job;
     *info = (lg_problem_info){
         .model = job->model->name,
-        .task = task_names[job->task],
+        .task = lg_task_name(job->task),
         .loss = job->task == LG_TASK_simulate ? "none" : loss_names[job->loss],
         .device = p->device_text,
         .model_index = (int)job->model->id,

@@ -31,18 +31,18 @@ int lg_model_find_param(const lg_model_desc *model, const char *name)
 }
 
 #define LG_TASK_ROW(name, text) #name,
-static const char *const tasks[] = {LG_TASK_LIST(LG_TASK_ROW)};
+const char *const lg_task_names[LG_TASK_COUNT] = {LG_TASK_LIST(LG_TASK_ROW)};
 #undef LG_TASK_ROW
 
 const char *lg_task_name(lg_task task)
 {
-    return tasks[task];
+    return lg_task_names[task];
 }
 
 lg_task lg_task_find(const char *name)
 {
     int task = 0;
-    while (task < LG_TASK_COUNT && strcmp(tasks[task], name) != 0) task++;
+    while (task < LG_TASK_COUNT && strcmp(lg_task_names[task], name) != 0) task++;
     return (lg_task)task;
 }
 

@@ -62,6 +62,7 @@ int lg_model_find_param(const lg_model_desc *model, const char *name); /* -1 if 
 lg_status lg_model_start_state(lg_context *ctx, const lg_model_desc *model, const char *name, int height, int width,
                                int capacity, uint8_t *state);
 
+extern const char *const lg_task_names[LG_TASK_COUNT];
 const char *lg_task_name(lg_task task);
 lg_task lg_task_find(const char *name); /* LG_TASK_COUNT where there is none */
 

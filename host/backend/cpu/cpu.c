@@ -14,7 +14,6 @@
 #endif
 
 #define LG_NAME_ROW(name, text) #name,
-static const char *const task_names[] = {LG_TASK_LIST(LG_NAME_ROW)};
 static const char *const method_names[] = {LG_GRADIENT_LIST(LG_NAME_ROW)};
 #undef LG_NAME_ROW
 
@@ -298,7 +297,7 @@ static lg_status cpu_get_jacobian(lg_context *ctx, lg_dbatch *b, double *jacobia
         return lg_fail(
             ctx, LG_ERR_UNSUPPORTED,
             "the cpu has no Jacobian for model %s, task %s with estimator.method %s: use estimator.method fd",
-            job->model->name, task_names[job->task], method_names[job->method]);
+            job->model->name, lg_task_name(job->task), method_names[job->method]);
     const size_t size = (size_t)lg_job_statistics(job) * (size_t)job->model->params;
     for (uint32_t f = 0; f < job->fits; f++) b->run->jacobian(b, f, jacobian + f * size);
     return LG_OK;
