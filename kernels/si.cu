@@ -25,13 +25,6 @@ struct alignas(16) si_head {
     lg_u64 aware;
 };
 
-static __device__ void si_copy_fit(lg_si_fit *to, const lg_si_fit *from, uint32_t thread)
-{
-    static_assert(sizeof(lg_si_fit) % 4 == 0, "copied by 32-bit words");
-    for (uint32_t i = thread; i < sizeof(lg_si_fit) / 4u; i += SI_THREADS)
-        ((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
-}
-
 /* All steps of one lattice. from NULL: the pool's start states. tape: states before each step. */
 static __global__ void LG_THREADS(SI_THREADS)
     si_forward(lg_view v, uint32_t step0, uint32_t steps, const uint32_t *from, uint32_t *to, uint32_t *tape,
@@ -82,6 +75,13 @@ static __global__ void LG_THREADS(SI_THREADS)
 
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
+/* A thread's part of dL/dbeta between segments, behind the adjoints: the sum goes on as if the tape were whole. */
+static __device__ double *si_kept_sum(const lg_view &v, uint32_t fr, uint32_t thread)
+{
+    const size_t floats = (size_t)v.F * v.R * v.H * v.W;
+    return (double *)(v.adjoint + floats + floats % 2u) + (size_t)fr * SI_THREADS + thread;
+}
+
 /* Steps step0 + steps - 1 .. step0 of one lattice, adjoints in shared memory. */
 static __global__ void LG_THREADS(SI_THREADS)
     si_backward(lg_view v, uint32_t step0, uint32_t steps, const uint32_t *tape)
@@ -99,7 +99,7 @@ static __global__ void LG_THREADS(SI_THREADS)
     si_copy_fit(&head->fit, v.si + f, thread);
     if (last_segment) si_seed_plane(v, f, fr, replicate, words, thread, sites, adj);
     for (uint32_t site = thread; site < sites && !last_segment; site += SI_THREADS) adj[site] = saved[site];
-    double sum = 0.0;
+    double *kept = si_kept_sum(v, fr, thread), sum = last_segment ? 0.0 : *kept;
     __syncthreads();
     for (uint32_t s = steps; s-- > 0;) {
         const uint32_t *x = tape + ((size_t)s * gridDim.x + fr) * words;
@@ -107,9 +107,10 @@ static __global__ void LG_THREADS(SI_THREADS)
         if (record > 0 && v.record[record - 1u] == step0 + s + 1u) add = si_injection(v, f, --record);
         for (uint32_t item = thread; item < 8u * words; item += SI_THREADS) {
             const si_group g = si_locate(x, v.H, v.W, item);
+            const uint32_t at = g.i * v.W + g.j;
             float a[4];
-            for (uint32_t k = 0; k < 4u; k++) a[k] = g.j + k < v.W ? adj[g.i * v.W + g.j + k] + add : 0.0f;
-            si_back_group(v, &head->fit, key, fit_id, replicate, step0 + s, g, a, adj, gain, &sum);
+            for (uint32_t k = 0; k < 4u; k++) a[k] = g.j + k < v.W ? adj[at + k] + add : 0.0f;
+            si_back_group(v, &head->fit, key, fit_id, replicate, step0 + s, g, a, adj + at, gain + at, &sum);
         }
         __syncthreads();
         for (uint32_t site = thread; site < sites; site += SI_THREADS)
@@ -117,8 +118,12 @@ static __global__ void LG_THREADS(SI_THREADS)
         __syncthreads();
     }
     for (uint32_t site = thread; site < sites && step0 > 0; site += SI_THREADS) saved[site] = adj[site];
+    if (step0 > 0) {
+        *kept = sum;
+        return;
+    }
     sum = lg_block_sum(sum, (double *)adj, thread, SI_THREADS);
-    if (thread == 0) v.part[fr] = last_segment ? sum : v.part[fr] + sum;
+    if (thread == 0) v.part[fr] = sum;
 }
 
 /* ---- launchers -------------------------------------------------------------------------------------------------- */

@@ -13,6 +13,13 @@ void lg_si_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_
                          uint8_t *to, uint8_t *tape, uint8_t *checkpoint);
 void lg_si_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *tape);
 
+static __device__ inline void si_copy_fit(lg_si_fit *to, const lg_si_fit *from, uint32_t thread)
+{
+    static_assert(sizeof(lg_si_fit) % 4 == 0, "copied by 32-bit words");
+    for (uint32_t i = thread; i < sizeof(lg_si_fit) / 4u; i += SI_THREADS)
+        ((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
+}
+
 /* ---- one group of four sites ------------------------------------------------------------------------------------ */
 
 struct si_group {
@@ -21,36 +28,49 @@ struct si_group {
     uint32_t n[4];        /* bit-sliced neighbour counts of the word */
 };
 
-/* A word of row i with its left and right neighbours shifted onto it; the row is a ring of W sites. */
-static __device__ inline void si_three(const uint32_t *row, uint32_t words, uint32_t W, uint32_t w, uint32_t *left,
-                                       uint32_t *own, uint32_t *right)
+/* A word c of a row with its left and right neighbours shifted onto it. first, last: its place in the row, a ring of W
+ * sites; before, after: the words next to it on the ring. */
+static __device__ inline void si_three(uint32_t before, uint32_t c, uint32_t after, bool first, bool last, uint32_t W,
+                                       uint32_t *left, uint32_t *right)
 {
-    const uint32_t c = row[w], last = words - 1u;
-    const uint32_t before = w > 0 ? row[w - 1u] >> 31 : row[last] >> ((W - 1u) & 31u);
-    const uint32_t after = (w < last ? row[w + 1u] : row[0]) & 1u;
-    *own = c;
-    *left = c << 1 | (before & 1u);
-    *right = c >> 1 | after << (w < last ? 31u : (W - 1u) & 31u);
+    *left = c << 1 | (before >> (first ? (W - 1u) & 31u : 31u) & 1u);
+    *right = c >> 1 | (after & 1u) << (last ? (W - 1u) & 31u : 31u);
 }
 
-static __device__ inline si_group si_locate(const uint32_t *x, uint32_t H, uint32_t W, uint32_t item)
+/* A group of word w in row i of the lattice. rows: the words of row i - 1, i, i + 1 before, at and after the word. */
+static __device__ inline si_group si_group_of(const uint32_t rows[3][3], uint32_t i, uint32_t w, uint32_t W,
+                                              uint32_t shift)
 {
-    const uint32_t words = (W + 31u) >> 5, word = item >> 3, w = word % words;
+    const uint32_t words = (W + 31u) >> 5;
+    const bool first = w == 0, last = w + 1u == words;
     si_group g;
-    g.i = word / words;
-    g.shift = 4u * (item & 7u);
-    g.j = 32u * w + g.shift;
-    g.valid = w + 1u < words || (W & 31u) == 0 ? 0xffffffffu : (1u << (W & 31u)) - 1u;
-    uint32_t al, ac, ar, xl, xr, bl, bc, br;
-    si_three(x + (size_t)lg_wrap(g.i, -1, H) * words, words, W, w, &al, &ac, &ar);
-    si_three(x + (size_t)g.i * words, words, W, w, &xl, &g.own, &xr);
-    si_three(x + (size_t)lg_wrap(g.i, 1, H) * words, words, W, w, &bl, &bc, &br);
-    const lg_si_sliced s = lg_si_count(al, ac, ar, xl, xr, bl, bc, br);
+    g.i = i;
+    g.shift = shift;
+    g.j = 32u * w + shift;
+    g.own = rows[1][1];
+    g.valid = !last || (W & 31u) == 0 ? 0xffffffffu : (1u << (W & 31u)) - 1u;
+    uint32_t al, ar, xl, xr, bl, br;
+    si_three(rows[0][0], rows[0][1], rows[0][2], first, last, W, &al, &ar);
+    si_three(rows[1][0], rows[1][1], rows[1][2], first, last, W, &xl, &xr);
+    si_three(rows[2][0], rows[2][1], rows[2][2], first, last, W, &bl, &br);
+    const lg_si_sliced s = lg_si_count(al, rows[0][1], ar, xl, xr, bl, rows[2][1], br);
     g.n[0] = (uint32_t)s.n0;
     g.n[1] = (uint32_t)s.n1;
     g.n[2] = (uint32_t)s.n2;
     g.n[3] = (uint32_t)s.n3;
     return g;
+}
+
+static __device__ inline si_group si_locate(const uint32_t *x, uint32_t H, uint32_t W, uint32_t item)
+{
+    const uint32_t words = (W + 31u) >> 5, word = item >> 3, w = word % words, i = word / words;
+    const uint32_t before = w > 0 ? w - 1u : words - 1u, after = w + 1u < words ? w + 1u : 0u;
+    const uint32_t *up = x + (size_t)lg_wrap(i, -1, H) * words, *own = x + (size_t)i * words,
+                   *down = x + (size_t)lg_wrap(i, 1, H) * words;
+    const uint32_t rows[3][3] = {{up[before], up[w], up[after]},
+                                 {own[before], own[w], own[after]},
+                                 {down[before], down[w], down[after]}};
+    return si_group_of(rows, i, w, W, 4u * (item & 7u));
 }
 
 static __device__ inline uint32_t si_neighbours(const si_group &g, uint32_t site)
@@ -76,6 +96,22 @@ static __device__ inline uint32_t si_with_neighbours(const si_group &g)
     return (g.n[0] | g.n[1] | g.n[2] | g.n[3]) & g.valid;
 }
 
+/* Newly aware sites of a group, as bits of its word. */
+static __device__ inline uint32_t si_new_bits(const lg_si_fit *fit, lg_key key, uint32_t fit_id, uint32_t replicate,
+                                              uint32_t step, uint32_t W, const si_group &g)
+{
+    return si_draw(fit, key, fit_id, replicate, step, W, g, (si_with_neighbours(g) & ~g.own) >> g.shift & 15u)
+           << g.shift;
+}
+
+/* Joins the bits of eight neighbouring threads. */
+static __device__ inline uint32_t si_join(uint32_t bits)
+{
+    bits |= __shfl_xor_sync(0xffffffffu, bits, 1);
+    bits |= __shfl_xor_sync(0xffffffffu, bits, 2);
+    return bits | __shfl_xor_sync(0xffffffffu, bits, 4);
+}
+
 /* The word of eight neighbouring threads with its newly aware sites. */
 static __device__ inline uint32_t si_step_word(const lg_si_fit *fit, lg_key key, uint32_t fit_id, uint32_t replicate,
                                                uint32_t step, const uint32_t *x, uint32_t H, uint32_t W, uint32_t item,
@@ -85,13 +121,9 @@ static __device__ inline uint32_t si_step_word(const lg_si_fit *fit, lg_key key,
     if (inside) {
         const si_group g = si_locate(x, H, W, item);
         own = g.own;
-        bits = si_draw(fit, key, fit_id, replicate, step, W, g, (si_with_neighbours(g) & ~own) >> g.shift & 15u)
-               << g.shift;
+        bits = si_new_bits(fit, key, fit_id, replicate, step, W, g);
     }
-    bits |= __shfl_xor_sync(0xffffffffu, bits, 1);
-    bits |= __shfl_xor_sync(0xffffffffu, bits, 2);
-    bits |= __shfl_xor_sync(0xffffffffu, bits, 4);
-    return own | bits;
+    return own | si_join(bits);
 }
 
 /* dy/dp of a site's draw under gs; two sites share a block of Gumbel noise. */
@@ -118,8 +150,8 @@ static __device__ inline float si_seed(const lg_view &v, uint32_t f, uint32_t fr
     return (float)(2.0 * v.slope[f] * (double)((int)(state[word] >> bit & 1u) - (int)(observed[word] >> bit & 1u)));
 }
 
-/* The four sites of a group: adds their part of dL/dbeta; where adj is given (more steps lie before) carries it to
- * a (1 - H(p - u)) and writes g. a: dL/dX' of the four sites. */
+/* The four sites of a group: adds their part of dL/dbeta; where adj is given (more steps lie before) writes
+ * a (1 - H(p - u)) there and g into gain, both of the four sites. a: their dL/dX'. */
 static __device__ inline void si_back_group(const lg_view &v, const lg_si_fit *fit, lg_key key, uint32_t fit_id,
                                             uint32_t replicate, uint32_t step, const si_group &g, const float *a,
                                             float *adj, float *gain, double *sum)
@@ -135,17 +167,22 @@ static __device__ inline void si_back_group(const lg_view &v, const lg_si_fit *f
             dp *= n ? si_gs_weight(fit, key, fit_id, replicate, step, g.i, g.j + s, v.W, n, (int)hit) : 0.0f;
         *sum += (double)(dp * fit->dp_dbeta[n]);
         if (!adj) continue;
-        adj[(size_t)g.i * v.W + g.j + s] = hit ? 0.0f : a[s];
-        gain[(size_t)g.i * v.W + g.j + s] = dp * fit->dp_dn[n];
+        adj[s] = hit ? 0.0f : a[s];
+        gain[s] = dp * fit->dp_dn[n];
     }
+}
+
+/* Sum over the neighbours of column j of the row `own`. */
+static __device__ inline float si_add_neighbours(const float *up, const float *own, const float *down, uint32_t l,
+                                                 uint32_t j, uint32_t r)
+{
+    return ((up[l] + up[j]) + (up[r] + own[l])) + ((own[r] + down[l]) + (down[j] + down[r]));
 }
 
 static __device__ inline float si_gather(const float *gain, uint32_t H, uint32_t W, uint32_t i, uint32_t j)
 {
-    const float *up = gain + (size_t)lg_wrap(i, -1, H) * W, *own = gain + (size_t)i * W,
-                *down = gain + (size_t)lg_wrap(i, 1, H) * W;
-    const uint32_t l = lg_wrap(j, -1, W), r = lg_wrap(j, 1, W);
-    return ((up[l] + up[j]) + (up[r] + own[l])) + ((own[r] + down[l]) + (down[j] + down[r]));
+    return si_add_neighbours(gain + (size_t)lg_wrap(i, -1, H) * W, gain + (size_t)i * W,
+                             gain + (size_t)lg_wrap(i, 1, H) * W, lg_wrap(j, -1, W), j, lg_wrap(j, 1, W));
 }
 
 /* Adjoint after the run's last step, everywhere. */

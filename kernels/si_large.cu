@@ -1,25 +1,102 @@
-/* SI lattices of any size: many blocks per lattice, a launch a step forward and two backward; one-step pairs of any
- * size, pointwise, with no adjoint stored; and the launchers that choose between this file and si.cu. The mathematics,
- * streams and layout are those of si.cu.
+/* SI lattices of any size, many blocks per lattice: forward steps, losses, one-step pairs of any size (pointwise, with no
+ * adjoint stored), and the launchers that choose between this file and si.cu. The mathematics, streams and layout are
+ * those of si.cu; si_tile.cuh has the tiles, si_large_back.cu their backward pass.
  *
- * Forward steps go back and forth between two buffers, so that no block reads what another one writes in the same
- * launch. Backward: `back` is pointwise in the adjoints and writes what each site passes to its neighbours into a
- * second plane, from which `gather` adds the eight neighbours.
- * Determinism: a block adds its sites by a fixed tree into its own slot of v.part; finish adds the slots in order. */
-#include "si.cuh"
+ * Forward: up to four steps a launch. Tape, checkpoints and the aware sites of recorded steps are written on the way, for the
+ * tile alone, so a launch ends nowhere early; the last states go to the other buffer, so that no block reads what another one
+ * writes in the same launch. In groups of four sites, step s computes (32 + 2 d) (32 + 2 ceil(d / 4)) of them with
+ * d = S - s - 1, against 32 x 32: 6 % more than needed with S = 2, 15 % with S = 4, 32 % with S = 8. A launch costs some
+ * microseconds, a step of 2^22 sites at 3e11 sites/s lasts 14: up to there four steps a launch, beyond it one, where
+ * nothing is computed twice and reading and writing 1/4 byte a site is a fiftieth of the time.
+ * Determinism: sums of integers; a block of the pairs adds its sites by a fixed tree into its own slot of v.part. */
+#include "si_tile.cuh"
 
-enum { SI_ITEMS = 1024 /* groups of four sites a block */ };
+enum { SI_ITEMS = 1024 /* groups of four sites a block of the pointwise kernels */ };
 
 /* ---- forward ---------------------------------------------------------------------------------------------------- */
 
-/* Which lattice and which of its groups a block of the many-block kernels has. */
-struct si_tile {
+/* Steps step .. step + steps - 1. from NULL: the pool's start states. slot: of the first step in the tape. */
+static __global__ void LG_THREADS(SI_THREADS)
+    si_tile_forward(lg_view v, uint32_t step, uint32_t steps, uint32_t slot, const uint32_t *from, uint32_t *to,
+                    uint32_t *tape, uint32_t *checkpoint)
+{
+    LG_SHARED_MEMORY(memory);
+    si_tile_head *head = (si_tile_head *)memory;
+    uint32_t *planes = (uint32_t *)(memory + sizeof(si_tile_head));
+    const si_tile t = si_tile_of(v);
+    if (lg_view_skips(v, t.f)) return;
+    const lg_key key = lg_view_key(v);
+    const size_t words = (size_t)v.H * t.row_words, all = (size_t)v.F * v.R * words, own = t.fr * words;
+    const uint32_t lane = threadIdx.x % 32u, q = SI_TILE_HALO + lane / 8u;
+    const bool inside = lane / 8u < t.words;
+    si_tile_begin(v, t, head);
+    __syncthreads();
+    si_tile_load(t, head, steps,
+                 from ? from + own : (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.f, t.replicate) * words,
+                 planes);
+    __syncthreads();
+    for (uint32_t s = 0; s < steps; s++) {
+        const uint32_t far = steps - s - 1u;
+        const uint32_t *x = planes + (s & 1u) * (SI_TILE_REGION * SI_TILE_STRIDE);
+        uint32_t *y = planes + (~s & 1u) * (SI_TILE_REGION * SI_TILE_STRIDE), aware = 0;
+        const bool saved = checkpoint && step + s > 0 && (step + s) % v.segment == 0;
+        for (int i = si_tile_first_row(far); i < (int)(t.rows + far); i += SI_TILE_WARPS) {
+            const uint32_t at = (uint32_t)(i + SI_TILE_RING) * SI_TILE_STRIDE + q;
+            uint32_t bits = 0;
+            if (inside) {
+                const si_group g = si_tile_group(head, x, v.W, (uint32_t)(i + SI_TILE_RING), q, lane % 8u);
+                bits = si_new_bits(&head->fit, key, t.fit_id, t.replicate, step + s, v.W, g);
+            }
+            bits = si_join(bits);
+            if (!inside || lane % 8u != 0) continue;
+            const uint32_t before = x[at], after = before | bits;
+            y[at] = after;
+            if (i < 0 || i >= (int)t.rows) continue;
+            const size_t place = own + (size_t)(t.i0 + (uint32_t)i) * t.row_words + t.w0 + lane / 8u;
+            if (tape) tape[(slot + s) * all + place] = before;
+            if (saved) checkpoint[((step + s) / v.segment - 1u) * all + place] = before;
+            if (far == 0) to[place] = after;
+            aware += (uint32_t)__popc(after);
+        }
+        for (uint32_t item = threadIdx.x; far > 0 && item < (t.rows + 2u * far) * 2u * t.halo; item += SI_THREADS) {
+            uint32_t r, bits = 0;
+            const uint32_t side = si_tile_beside(t, far, item, &r), at = r * SI_TILE_STRIDE + side;
+            for (uint32_t group = 0; group < 8u; group++)
+                if (si_tile_near(t, head, v.W, side, group, far))
+                    bits |= si_new_bits(&head->fit, key, t.fit_id, t.replicate, step + s, v.W,
+                                        si_tile_group(head, x, v.W, r, side, group));
+            y[at] = x[at] | bits;
+        }
+        if (v.records > 0) {
+            aware += __shfl_xor_sync(0xffffffffu, aware, 16);
+            aware += __shfl_xor_sync(0xffffffffu, aware, 8);
+            if (lane == 0) atomicAdd(&head->aware[s], aware);
+        }
+        __syncthreads();
+    }
+    if (threadIdx.x >= steps) return;
+    const uint32_t after = step + threadIdx.x + 1u, record = lg_view_record(v, after);
+    if (record < v.records && v.record[record] == after)
+        atomicAdd(&v.sums[(size_t)t.fr * v.records + record], (lg_u64)head->aware[threadIdx.x]);
+}
+
+/* Aware sites to fractions, records first .. end - 1. */
+static __global__ void LG_THREADS(SI_THREADS) si_tile_statistics(lg_view v, uint32_t first, uint32_t end)
+{
+    const size_t i = (size_t)blockIdx.x * SI_THREADS + threadIdx.x, fr = i / (end - first);
+    const size_t at = fr * v.records + first + i % (end - first);
+    if (fr < (size_t)v.F * v.R && !lg_view_skips(v, (uint32_t)(fr / v.R)))
+        v.replicate_stat[at] = (double)v.sums[at] / (double)((size_t)v.H * v.W);
+}
+
+/* Which lattice and which of its groups a block of the pointwise kernels has. */
+struct si_part {
     uint32_t fr, f, replicate, fit_id, words, first, end;
 };
 
-static __device__ si_tile si_tile_of(const lg_view &v)
+static __device__ si_part si_part_of(const lg_view &v)
 {
-    si_tile t;
+    si_part t;
     t.fr = blockIdx.x / v.parts;
     t.f = t.fr / v.R;
     t.replicate = t.fr % v.R;
@@ -30,55 +107,22 @@ static __device__ si_tile si_tile_of(const lg_view &v)
     return t;
 }
 
-static __global__ void LG_THREADS(SI_THREADS) si_tile_step(lg_view v, uint32_t step, const uint32_t *from, uint32_t *to)
+/* The pool's start states. */
+static __global__ void LG_THREADS(SI_THREADS) si_part_start(lg_view v, uint32_t *to)
 {
-    const si_tile t = si_tile_of(v);
-    if (lg_view_skips(v, t.f)) return;
-    const lg_key key = lg_view_key(v);
-    const uint32_t *x = from ? from + (size_t)t.fr * t.words
-                             : (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.f, t.replicate) * t.words;
-    for (uint32_t item = t.first + threadIdx.x; item < t.first + SI_ITEMS; item += SI_THREADS) {
-        const uint32_t word =
-            si_step_word(v.si + t.f, key, t.fit_id, t.replicate, step, x, v.H, v.W, item, item < t.end);
-        if ((item & 7u) == 0 && item < t.end) to[(size_t)t.fr * t.words + (item >> 3)] = word;
-    }
-}
-
-/* The pool's start states, as the first entry of a tape. */
-static __global__ void LG_THREADS(SI_THREADS) si_tile_start(lg_view v, uint32_t *to)
-{
-    const si_tile t = si_tile_of(v);
+    const si_part t = si_part_of(v);
     const uint32_t *x = (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.f, t.replicate) * t.words;
     for (uint32_t w = t.first / 8u + threadIdx.x; w < t.end / 8u; w += SI_THREADS)
         to[(size_t)t.fr * t.words + w] = x[w];
-}
-
-/* Aware sites of every lattice, into v.sums. */
-static __global__ void LG_THREADS(SI_THREADS) si_tile_sums(lg_view v, const uint32_t *state)
-{
-    const si_tile t = si_tile_of(v);
-    if (lg_view_skips(v, t.f)) return;
-    lg_u64 aware = 0;
-    for (uint32_t w = t.first / 8u + threadIdx.x; w < t.end / 8u; w += SI_THREADS)
-        aware += (lg_u64)__popc(state[(size_t)t.fr * t.words + w]);
-    for (uint32_t lanes = 16; lanes > 0; lanes /= 2) aware += __shfl_xor_sync(0xffffffffu, aware, lanes);
-    if (threadIdx.x % 32u == 0) atomicAdd(&v.sums[t.fr], aware);
-}
-
-static __global__ void LG_THREADS(SI_THREADS) si_tile_statistics(lg_view v, uint32_t record)
-{
-    const uint32_t fr = blockIdx.x * SI_THREADS + threadIdx.x;
-    if (fr < v.F * v.R && !lg_view_skips(v, fr / v.R))
-        v.replicate_stat[(size_t)fr * v.records + record] = (double)v.sums[fr] / (double)((size_t)v.H * v.W);
 }
 
 /* ---- loss ------------------------------------------------------------------------------------------------------- */
 
 /* Sites that differ from the observed state; count: the difference in aware sites (sites aware before are aware in
  * both, so it is the difference in newly aware ones). */
-static __global__ void LG_THREADS(SI_THREADS) si_tile_error(lg_view v)
+static __global__ void LG_THREADS(SI_THREADS) si_part_error(lg_view v)
 {
-    const si_tile t = si_tile_of(v);
+    const si_part t = si_part_of(v);
     if (lg_view_skips(v, t.f)) return;
     const uint32_t *x = (const uint32_t *)v.state + (size_t)t.fr * t.words,
                    *y = si_observed(v, t.f, t.replicate, t.words);
@@ -90,9 +134,9 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_error(lg_view v)
 }
 
 /* Exact likelihood: unaware sites with n aware neighbours that stayed (0..8) or turned aware (9..17). */
-static __global__ void LG_THREADS(SI_THREADS) si_tile_counts(lg_view v)
+static __global__ void LG_THREADS(SI_THREADS) si_part_counts(lg_view v)
 {
-    const si_tile t = si_tile_of(v);
+    const si_part t = si_part_of(v);
     if (lg_view_skips(v, t.f)) return;
     const uint32_t *x = (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.f, t.replicate) * t.words;
     const uint32_t *y = si_observed(v, t.f, t.replicate, t.words);
@@ -110,10 +154,10 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_counts(lg_view v)
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
 /* One-step pairs: pointwise. */
-static __global__ void LG_THREADS(SI_THREADS) si_tile_pair(lg_view v)
+static __global__ void LG_THREADS(SI_THREADS) si_part_pair(lg_view v)
 {
     LG_SHARED_MEMORY(memory);
-    const si_tile t = si_tile_of(v);
+    const si_part t = si_part_of(v);
     if (lg_view_skips(v, t.f)) return;
     const lg_key key = lg_view_key(v);
     const uint32_t *x = (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.f, t.replicate) * t.words;
@@ -130,45 +174,13 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_pair(lg_view v)
     if (threadIdx.x == 0) v.part[blockIdx.x] = sum;
 }
 
-static __global__ void LG_THREADS(SI_THREADS) si_tile_seed(lg_view v)
+static __global__ void LG_THREADS(SI_THREADS) si_part_seed(lg_view v)
 {
-    const si_tile t = si_tile_of(v);
+    const si_part t = si_part_of(v);
     if (lg_view_skips(v, t.f)) return;
     const uint32_t sites = v.H * v.W, first = t.first * 4u, end = first + 4u * SI_ITEMS;
-    if (threadIdx.x == 0) v.part[blockIdx.x] = 0.0;
     si_seed_plane(v, t.f, t.fr, t.replicate, t.words, first + threadIdx.x, end < sites ? end : sites,
                   v.adjoint + (size_t)t.fr * sites);
-}
-
-/* record: of the statistic injected first, or -1. */
-static __global__ void LG_THREADS(SI_THREADS) si_tile_back(lg_view v, uint32_t step, int record, const uint32_t *states)
-{
-    LG_SHARED_MEMORY(memory);
-    const si_tile t = si_tile_of(v);
-    if (lg_view_skips(v, t.f)) return;
-    const lg_key key = lg_view_key(v);
-    const uint32_t *x = states + (size_t)t.fr * t.words;
-    float *adj = v.adjoint + (size_t)t.fr * v.H * v.W, *gain = v.adjoint2 + (size_t)t.fr * v.H * v.W;
-    const float add = record >= 0 ? si_injection(v, t.f, (uint32_t)record) : 0.0f;
-    double sum = 0.0;
-    for (uint32_t item = t.first + threadIdx.x; item < t.end; item += SI_THREADS) {
-        const si_group g = si_locate(x, v.H, v.W, item);
-        float a[4];
-        for (uint32_t k = 0; k < 4u; k++) a[k] = g.j + k < v.W ? adj[(size_t)g.i * v.W + g.j + k] + add : 0.0f;
-        si_back_group(v, v.si + t.f, key, t.fit_id, t.replicate, step, g, a, adj, gain, &sum);
-    }
-    sum = lg_block_sum(sum, (double *)memory, threadIdx.x, SI_THREADS);
-    if (threadIdx.x == 0) v.part[blockIdx.x] += sum;
-}
-
-static __global__ void LG_THREADS(SI_THREADS) si_tile_gather(lg_view v)
-{
-    const si_tile t = si_tile_of(v);
-    if (lg_view_skips(v, t.f)) return;
-    const uint32_t sites = v.H * v.W, end = 4u * (t.first + SI_ITEMS) < sites ? 4u * (t.first + SI_ITEMS) : sites;
-    float *adj = v.adjoint + (size_t)t.fr * sites;
-    for (uint32_t site = 4u * t.first + threadIdx.x; site < end; site += SI_THREADS)
-        adj[site] += si_gather(v.adjoint2 + (size_t)t.fr * sites, v.H, v.W, site / v.W, site % v.W);
 }
 
 /* ---- launchers -------------------------------------------------------------------------------------------------- */
@@ -183,7 +195,8 @@ static dim3 si_grid(const lg_view &v)
     return dim3(v.F * v.R * v.parts);
 }
 
-/* tape: states before each step, one after the other. */
+/* Steps step0 .. step0 + steps - 1, in the tiles from one buffer to the other so that the last launch ends in `end`. tape:
+ * states before each step, one after the other. */
 static void si_run(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *from, uint8_t *end,
                    uint8_t *tape, uint8_t *checkpoint)
 {
@@ -191,38 +204,31 @@ static void si_run(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t step
         lg_si_forward_block(b, v, step0, steps, from, end, tape, checkpoint);
         return;
     }
-    const size_t bytes = (size_t)v.F * v.R * b->layout.sample;
-    uint32_t record = 0;
-    while (record < v.records && b->job->record[record] <= step0) record++;
-    if (tape && !from) LG_LAUNCH(si_tile_start, si_grid(v), dim3(SI_THREADS), 0, b->stream, v, (uint32_t *)tape);
-    else if (tape) cudaMemcpyAsync(tape, from, bytes, cudaMemcpyDeviceToDevice, b->stream);
-    for (uint32_t s = 0; s < steps; s++) {
-        const uint32_t step = step0 + s;
-        uint8_t *to = (steps - 1 - s) % 2 == 0 ? end : v.other;
-        if (to == from) { /* an odd number of steps from `end` itself */
-            cudaMemcpyAsync(v.other, from, bytes, cudaMemcpyDeviceToDevice, b->stream);
+    const size_t shared = sizeof(si_tile_head) + 2 * SI_TILE_REGION * SI_TILE_STRIDE * sizeof(uint32_t);
+    const uint32_t most = si_tile_steps(b->job, 1);
+    uint32_t first = 0, last = 0;
+    while (first < v.records && b->job->record[first] <= step0) first++;
+    for (last = first; last < v.records && b->job->record[last] <= step0 + steps;) last++;
+    if (last > first) cudaMemsetAsync(v.sums, 0, b->layout.bytes[LG_BUF_SUMS], b->stream);
+    for (uint32_t s = 0; s < steps;) {
+        const uint32_t some = steps - s < most ? steps - s : most, launches_left = (steps - s - some + most - 1) / most;
+        uint8_t *to = launches_left % 2 == 0 ? end : v.other;
+        if (to == from) { /* an even number of launches away from `end` itself */
+            cudaMemcpyAsync(v.other, from, (size_t)v.F * v.R * b->layout.sample, cudaMemcpyDeviceToDevice, b->stream);
             from = v.other;
         }
-        LG_LAUNCH(si_tile_step, si_grid(v), dim3(SI_THREADS), 0, b->stream, v, step, (const uint32_t *)from,
-                  (uint32_t *)to);
+        LG_LAUNCH(si_tile_forward, dim3(v.F * v.R * si_tiles(v.H, v.W)), dim3(SI_THREADS), shared, b->stream, v,
+                  step0 + s, some, s, (const uint32_t *)from, (uint32_t *)to, (uint32_t *)tape, (uint32_t *)checkpoint);
         from = to;
-        if (tape && s + 1 < steps)
-            cudaMemcpyAsync(tape + (s + 1) * bytes, to, bytes, cudaMemcpyDeviceToDevice, b->stream);
-        if (checkpoint && (step + 1) % v.segment == 0 && step + 1 < v.steps)
-            cudaMemcpyAsync(checkpoint + ((step + 1) / v.segment - 1) * bytes, to, bytes, cudaMemcpyDeviceToDevice,
-                            b->stream);
-        if (record >= v.records || b->job->record[record] != step + 1) continue;
-        cudaMemsetAsync(v.sums, 0, (size_t)v.F * v.R * sizeof(lg_u64), b->stream);
-        LG_LAUNCH(si_tile_sums, si_grid(v), dim3(SI_THREADS), 0, b->stream, v, (const uint32_t *)to);
-        LG_LAUNCH(si_tile_statistics, dim3((v.F * v.R + SI_THREADS - 1) / SI_THREADS), dim3(SI_THREADS), 0, b->stream,
-                  v, record);
-        record++;
+        s += some;
     }
+    const uint32_t blocks = (uint32_t)(((size_t)v.F * v.R * (last - first) + SI_THREADS - 1) / SI_THREADS);
+    if (last > first) LG_LAUNCH(si_tile_statistics, dim3(blocks), dim3(SI_THREADS), 0, b->stream, v, first, last);
 }
 
 static void start(lg_dbatch *b, const lg_view &v)
 {
-    LG_LAUNCH(si_tile_start, si_grid(v), dim3(SI_THREADS), 0, b->stream, v, (uint32_t *)v.state);
+    LG_LAUNCH(si_part_start, si_grid(v), dim3(SI_THREADS), 0, b->stream, v, (uint32_t *)v.state);
 }
 
 static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
@@ -236,8 +242,8 @@ static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t ste
 static void error(lg_dbatch *b, const lg_view &v)
 {
     cudaMemsetAsync(v.error, 0, b->layout.bytes[LG_BUF_ERROR], b->stream);
-    if (v.loss == LG_LOSS_nll) LG_LAUNCH(si_tile_counts, si_grid(v), dim3(SI_THREADS), 0, b->stream, v);
-    else LG_LAUNCH(si_tile_error, si_grid(v), dim3(SI_THREADS), 0, b->stream, v);
+    if (v.loss == LG_LOSS_nll) LG_LAUNCH(si_part_counts, si_grid(v), dim3(SI_THREADS), 0, b->stream, v);
+    else LG_LAUNCH(si_part_error, si_grid(v), dim3(SI_THREADS), 0, b->stream, v);
 }
 
 static void backward(lg_dbatch *b, const lg_view &v)
@@ -245,28 +251,19 @@ static void backward(lg_dbatch *b, const lg_view &v)
     const size_t bytes = (size_t)v.F * v.R * b->layout.sample, scratch = SI_THREADS * sizeof(double);
     if (v.loss == LG_LOSS_nll) return; /* the loss has the gradient already */
     if (si_is_pair(b->job)) {
-        LG_LAUNCH(si_tile_pair, si_grid(v), dim3(SI_THREADS), scratch, b->stream, v);
+        LG_LAUNCH(si_part_pair, si_grid(v), dim3(SI_THREADS), scratch, b->stream, v);
         return;
     }
     const bool block = lg_si_fits_block(b->job, b->device, true);
-    if (!block) LG_LAUNCH(si_tile_seed, si_grid(v), dim3(SI_THREADS), 0, b->stream, v);
+    if (!block) LG_LAUNCH(si_part_seed, si_grid(v), dim3(SI_THREADS), 0, b->stream, v);
+    lg_view again = v, walk = v;
+    again.records = 0; /* recorded already */
     for (uint32_t segment = (v.steps + v.segment - 1) / v.segment; segment-- > 0;) {
         const uint32_t step0 = segment * v.segment, steps = v.steps - step0 < v.segment ? v.steps - step0 : v.segment;
         if (v.segment < v.steps)
-            si_run(b, v, step0, steps, segment ? v.checkpoint + (segment - 1) * bytes : NULL, v.work, v.tape, NULL);
-        if (block) {
-            lg_si_backward_block(b, v, step0, steps, v.tape);
-            continue;
-        }
-        uint32_t record = v.records;
-        while (record > 0 && b->job->record[record - 1] > step0 + steps) record--;
-        for (uint32_t s = steps; s-- > 0;) {
-            const bool injected = record > 0 && b->job->record[record - 1] == step0 + s + 1;
-            if (injected) record--;
-            LG_LAUNCH(si_tile_back, si_grid(v), dim3(SI_THREADS), scratch, b->stream, v, step0 + s,
-                      injected ? (int)record : -1, (const uint32_t *)(v.tape + s * bytes));
-            LG_LAUNCH(si_tile_gather, si_grid(v), dim3(SI_THREADS), 0, b->stream, v);
-        }
+            si_run(b, again, step0, steps, segment ? v.checkpoint + (segment - 1) * bytes : NULL, v.work, v.tape, NULL);
+        if (block) lg_si_backward_block(b, v, step0, steps, v.tape);
+        else lg_si_backward_tiles(b, &walk, step0, steps, v.tape);
     }
 }
 
@@ -277,14 +274,16 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     const uint32_t segments = (job->steps + l->segment - 1) / l->segment;
     const bool block = lg_si_fits_block(job, device, false), block_back = lg_si_fits_block(job, device, true),
                pair = si_is_pair(job);
+    const uint32_t tiles = si_tiles(job->height, job->width);
     l->sample = words * sizeof(uint32_t);
-    l->launches = 8 + 2 * segments + (block ? 0 : 2 * job->steps) + (block_back ? 0 : 2 * job->steps);
+    l->launches = 8 + 2 * segments + (block ? 0 : job->steps / si_tile_steps(job, 1)) +
+                  (block_back ? 0 : job->steps / si_tile_steps(job, 2));
     l->parts = (uint32_t)((8 * words + SI_ITEMS - 1) / SI_ITEMS);
-    l->grad_parts = !pair && block_back ? 1 : l->parts;
+    l->grad_parts = pair ? l->parts : (block_back ? 1 : tiles * SI_TILE_WARPS);
     l->bytes[LG_BUF_CONSTANTS] = job->fits * sizeof(lg_si_fit);
     l->bytes[LG_BUF_STATE] = FR * l->sample;
     l->bytes[LG_BUF_OTHER] = block ? 0 : FR * l->sample;
-    l->bytes[LG_BUF_SUMS] = block ? 0 : FR * sizeof(lg_u64);
+    l->bytes[LG_BUF_SUMS] = block ? 0 : FR * job->records * sizeof(lg_u64);
     l->bytes[LG_BUF_ERROR] = FR * (job->loss == LG_LOSS_nll ? 18 : 1) * sizeof(lg_u64);
     l->bytes[LG_BUF_REPLICATE_STAT] = FR * job->records * sizeof(double);
     if (!gradients) return;
@@ -293,7 +292,9 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     l->bytes[LG_BUF_TAPE] = FR * l->sample * l->segment;
     l->bytes[LG_BUF_CHECKPOINT] = FR * l->sample * (segments - 1);
     l->bytes[LG_BUF_WORK] = segments > 1 ? FR * l->sample : 0;
-    l->bytes[LG_BUF_ADJOINT] = segments > 1 || !block_back ? FR * sites * sizeof(float) : 0;
+    if (segments > 1 || !block_back) l->bytes[LG_BUF_ADJOINT] = FR * sites * sizeof(float);
+    if (segments > 1 && block_back) /* and the threads' sums between segments */
+        l->bytes[LG_BUF_ADJOINT] += FR * sites % 2 * sizeof(float) + FR * SI_THREADS * sizeof(double);
     l->bytes[LG_BUF_ADJOINT2] = block_back ? 0 : FR * sites * sizeof(float);
 }
 

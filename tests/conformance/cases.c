@@ -65,6 +65,8 @@ const lg_case lg_cases[] = {
     {"si-state-log-gs", SI, T(stability), L(log_sse), E(gs), 1.0, 32, 32, 1, 0, {0.07}, 1, 2, 4, 1, false, false, SHARED},
     {"si-large", SI, T(stability), L(sse), E(ste), 1.0, 130, 161, 1, 0, {0.05}, 1, 1, 14, 1, true, false, SHARED},
     {"si-large-curve", SI, T(trajectory), L(stat), E(gs), 1.0, 129, 190, 1, 0, {0.05}, 2, 1, 3, 1, false, false, SHARED},
+    {"si-tall", SI, T(trajectory), L(stat), E(ste), 1.0, 547, 30, 1, 0, {0.1}, 1, 1, 5, 1, false, false, SHARED},
+    {"si-words", SI, T(stability), L(sse), E(gs), 1.0, 86, 192, 1, 0, {0.04}, 1, 1, 7, 1, true, false, SHARED},
     {"si-large-pairs", SI, T(transition), L(sse), E(ste), 1.0, 140, 160, 1, 0, {0.3}, 1, 2, 1, 2, false, false, SHARED},
 
     {"prw", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.2, 0.1}, 2, 300, 10, 1, false, false, SHARED},
