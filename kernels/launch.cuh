@@ -6,13 +6,26 @@
  *   lg_blocks_rank(), lg_blocks_map(), lg_blocks_sync()   in such a kernel: the block's place in its cluster, the same address
  *                               in the shared memory of another of its blocks, the barrier of all their threads
  *   LG_SHARED_MEMORY(name)      unsigned char name[]: the dynamic shared memory of the block, 16-byte aligned
+ *   LG_DEVICE_PASS              defined where tables of host functions have to be left out
  *   LG_THREADS(n)               at most n threads a block: bounds the registers the compiler may use */
 #ifndef LG_KERNELS_LAUNCH_CUH
 #define LG_KERNELS_LAUNCH_CUH
 
 #ifdef __CUDACC__
+#ifdef __clang__ /* whose cooperative groups know no clusters; it has the functions below them instead */
+#define LG_CLUSTER_RANK() __clusterRelativeBlockRank()
+#define LG_CLUSTER_MAP(memory, rank) (unsigned char *)__cluster_map_shared_rank(memory, rank)
+#define LG_CLUSTER_SYNC() (__cluster_barrier_arrive(), __cluster_barrier_wait())
+#else
 #include <cooperative_groups.h>
+#define LG_CLUSTER_RANK() cooperative_groups::this_cluster().block_rank()
+#define LG_CLUSTER_MAP(memory, rank) cooperative_groups::this_cluster().map_shared_rank(memory, (int)(rank))
+#define LG_CLUSTER_SYNC() cooperative_groups::this_cluster().sync()
+#endif
 #include <cuda_runtime.h>
+#if defined(__clang__) && defined(__CUDA_ARCH__)
+#define LG_DEVICE_PASS /* clang would put tables of host functions into constant memory */
+#endif
 #define LG_LAUNCH(kernel, grid, block, shared, stream, ...) kernel<<<grid, block, shared, stream>>>(__VA_ARGS__)
 #define LG_LAUNCH_CLUSTER(kernel, blocks, grid, block, shared, stream, ...) \
     lg_launch_cluster(kernel, blocks, grid, block, shared, stream, __VA_ARGS__)
@@ -28,15 +41,15 @@
 #endif
 static __device__ inline unsigned lg_blocks_rank()
 {
-    return LG_ON_CLUSTER(cooperative_groups::this_cluster().block_rank(), 0u);
+    return LG_ON_CLUSTER(LG_CLUSTER_RANK(), 0u);
 }
 static __device__ inline unsigned char *lg_blocks_map(unsigned char *memory, unsigned rank)
 {
-    return LG_ON_CLUSTER(cooperative_groups::this_cluster().map_shared_rank(memory, (int)rank), memory + 0u * rank);
+    return LG_ON_CLUSTER(LG_CLUSTER_MAP(memory, rank), memory + 0u * rank);
 }
 static __device__ inline void lg_blocks_sync()
 {
-    LG_ON_CLUSTER(cooperative_groups::this_cluster().sync(), (void)0);
+    LG_ON_CLUSTER(LG_CLUSTER_SYNC(), (void)0);
 }
 
 template <class... P, class... A>

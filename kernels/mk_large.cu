@@ -551,4 +551,6 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     l->bytes[LG_BUF_PART] = FR * l->grad_parts * LG_MK_PARAMS * sizeof(double);
 }
 
+#ifndef LG_DEVICE_PASS
 const lg_cuda_model lg_cuda_mk = {layout, start, forward, error, backward};
+#endif

@@ -175,4 +175,6 @@ static void layout(const lg_job *job, const lg_device *, bool, lg_layout *l)
     l->bytes[LG_BUF_REPLICATE_STAT] = (size_t)job->fits * l->parts * job->steps * 3 * sizeof(double);
 }
 
+#ifndef LG_DEVICE_PASS
 const lg_cuda_model lg_cuda_prw = {layout, start, forward, error, backward};
+#endif

@@ -195,6 +195,7 @@ static lg_status cuda_get_states(lg_context *ctx, lg_dbatch *b, uint32_t fit, ui
 
 /* ---- the table -------------------------------------------------------------------------------------------------- */
 
+#ifndef LG_DEVICE_PASS
 const lg_backend lg_backend_cuda = {
     "cuda",
     lg_cuda_open,
@@ -221,3 +222,4 @@ const lg_backend lg_backend_cuda = {
     false, /* share */
     false, /* estimators */
 };
+#endif

@@ -298,4 +298,6 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     l->bytes[LG_BUF_ADJOINT2] = block_back ? 0 : FR * sites * sizeof(float);
 }
 
+#ifndef LG_DEVICE_PASS
 const lg_cuda_model lg_cuda_si = {layout, start, forward, error, backward};
+#endif
