@@ -159,6 +159,7 @@ static __device__ inline void si_back_group(const lg_view &v, const lg_si_fit *f
     const uint32_t with = si_with_neighbours(g) >> g.shift & 15u;
     const bool gs = v.estimator == LG_ESTIMATOR_gs;
     const uint32_t fired = adj || gs ? si_draw(fit, key, fit_id, replicate, step, v.W, g, with) : 0u;
+    LG_UNROLL
     for (uint32_t s = 0; s < 4u; s++) {
         if (!(g.valid >> (g.shift + s) & 1u)) continue;
         const uint32_t n = si_neighbours(g, s), aware = g.own >> (g.shift + s) & 1u, hit = fired >> s & 1u;

@@ -63,25 +63,31 @@ static __global__ void LG_THREADS(SI_THREADS)
         const uint32_t now = step + left - 1u;
         float add = 0.0f;
         if (record > 0 && v.record[record - 1u] == now + 1u) add = si_injection(v, t.f, --record);
-        double sum = 0.0, others = 0.0;
-        for (int i = si_tile_first_row(left); i < rows + (int)left && lane / 8u < t.words; i += SI_TILE_WARPS) {
-            const uint32_t q = SI_TILE_HALO + lane / 8u, at = si_back_at(i, 4 * (int)lane);
-            const si_group g = si_tile_group(head, x, W, (uint32_t)(i + SI_TILE_RING), q, lane % 8u);
-            float a[4];
-            for (uint32_t k = 0; k < 4u; k++) a[k] = g.j + k < W ? adj[at + k] + add : 0.0f;
-            si_back_group(v, &head->fit, key, t.fit_id, t.replicate, now, g, a, adj + at, gain + at,
-                          i >= 0 && i < rows ? &sum : &others);
-        }
-        for (uint32_t item = threadIdx.x; item < (t.rows + 2u * left) * 2u * t.halo; item += SI_THREADS) {
-            uint32_t r;
-            const uint32_t q = si_tile_beside(t, left, item, &r);
-            for (uint32_t group = 0; group < 8u; group++) {
+        double sum = 0.0;
+        int i = si_tile_first_row(left);
+        for (uint32_t item = threadIdx.x;;) { /* a group of a row of the tile; then the words left and right of it */
+            uint32_t r = (uint32_t)(i + SI_TILE_RING), q = SI_TILE_HALO + lane / 8u, group = lane % 8u,
+                     end = group + 1u;
+            const bool own = i >= 0 && i < rows;
+            if (i < rows + (int)left) {
+                i += SI_TILE_WARPS;
+                if (lane / 8u >= t.words) continue;
+            } else if (item < (t.rows + 2u * left) * 2u * t.halo) {
+                q = si_tile_beside(t, left, item, &r);
+                group = 0;
+                end = 8u;
+                item += SI_THREADS;
+            } else break;
+            for (; group < end; group++) {
                 if (!si_tile_near(t, head, W, q, group, left)) continue;
                 const si_group g = si_tile_group(head, x, W, r, q, group);
                 const uint32_t at = si_back_at((int)r - SI_TILE_RING, head->column[q] + 4 * (int)group);
+                double part_sum = 0.0;
                 float a[4];
+                LG_UNROLL
                 for (uint32_t k = 0; k < 4u; k++) a[k] = g.j + k < W ? adj[at + k] + add : 0.0f;
-                si_back_group(v, &head->fit, key, t.fit_id, t.replicate, now, g, a, adj + at, gain + at, &others);
+                si_back_group(v, &head->fit, key, t.fit_id, t.replicate, now, g, a, adj + at, gain + at, &part_sum);
+                sum += own ? part_sum : 0.0;
             }
         }
         for (uint32_t lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
