@@ -1,8 +1,10 @@
 /* Site steps and gradients a second of a backend, through its table of functions, as CSV: one line a case.
  *
- *   throughput DEVICE [--quick]       DEVICE: cpu, cuda, cuda:1
+ *   throughput DEVICE [--quick] [--seconds S]       DEVICE: cpu, cuda, cuda:1
  *
- * Columns: device,model,work,fits,replicates,seconds,rate,unit. seconds: median of the repeats of one call. */
+ * Columns: device,model,work,fits,replicates,seconds,rate,unit. seconds: median of the repeats of one call. A case gets S
+ * seconds (default 5; --quick, which has fewer and smaller cases: 1). Its first call warms up and is not counted, unless it took
+ * that long; a fit that would take over four times as long, judged by its first iterations, is left out and named. */
 #include "backend/backend.h"
 
 #include <stdio.h>
@@ -10,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { REPEATS = 7 };
+enum { REPEATS = 7, CHUNK = 1024 /* iterations between two looks at a fit */ };
 
 typedef struct bench {
     lg_context ctx;
@@ -134,39 +136,64 @@ typedef enum work { FORWARD, GRADIENT, FIT } work;
 static lg_status call(bench *b, lg_dbatch *batch, const problem *p, work w, uint32_t count, double *rows,
                       uint64_t iteration)
 {
-    double *loss = rows;
-    if (w == FIT) return b->backend->advance(&b->ctx, batch, iteration, count, rows);
-    lg_status status = b->backend->reset(&b->ctx, batch, iteration);
+    lg_status status = LG_OK;
+    while (w == FIT && count > 0 && !status) {
+        const uint32_t some = count < CHUNK ? count : CHUNK;
+        status = b->backend->advance(&b->ctx, batch, iteration, some, rows);
+        iteration += some;
+        count -= some;
+    }
+    if (w == FIT) return status;
+    status = b->backend->reset(&b->ctx, batch, iteration);
     if (!status) status = b->backend->forward(&b->ctx, batch, p->job.steps, w == GRADIENT);
     if (!status && w == GRADIENT) status = b->backend->loss(&b->ctx, batch);
     if (!status && w == GRADIENT) status = b->backend->backward(&b->ctx, batch);
-    return status ? status : b->backend->get_loss(&b->ctx, batch, loss); /* waits */
+    return status ? status : b->backend->get_loss(&b->ctx, batch, rows); /* waits */
+}
+
+/* Median seconds of a call; 0: left out. */
+static double measure(bench *b, lg_dbatch *batch, const problem *p, work w, uint32_t count, double *rows,
+                      lg_status *status)
+{
+    double seconds[REPEATS], start = now();
+    if (w == FIT && count > 64) {
+        *status = call(b, batch, p, w, 32, rows, 0); /* makes the graph */
+        const double t = now();
+        if (!*status) *status = call(b, batch, p, w, 32, rows, 32);
+        const double whole = (now() - t) / 32.0 * count;
+        if (!*status && whole > 4.0 * b->budget) {
+            fprintf(stderr, "left out, would take %.0f s: ", whole);
+            return 0.0;
+        }
+    }
+    if (!*status) *status = call(b, batch, p, w, count, rows, 64);
+    const double first = now() - start;
+    if (first > b->budget) return first;
+    int repeats = 0;
+    for (; !*status && repeats < REPEATS && (repeats == 0 || now() - start < b->budget); repeats++) {
+        const double t = now();
+        *status = call(b, batch, p, w, count, rows, 64 + (uint64_t)count * (uint64_t)(repeats + 1));
+        seconds[repeats] = now() - t;
+    }
+    if (*status) return 0.0;
+    qsort(seconds, (size_t)repeats, sizeof *seconds, ascending);
+    return seconds[repeats / 2];
 }
 
 static void run(bench *b, problem p, work w, uint32_t count, double units, const char *what, const char *unit)
 {
     lg_dbatch *batch = NULL;
-    double *rows = zeros(count * p.job.fits * ((size_t)p.job.model->params + 3), sizeof(double)), seconds[REPEATS];
+    const size_t rows_kept = (size_t)(count < CHUNK ? count : CHUNK) + 32u;
+    double *rows = zeros(rows_kept * p.job.fits * ((size_t)p.job.model->params + 3), sizeof(double)), seconds = 0.0;
     lg_status status = b->backend->create(&b->ctx, b->device, &p.job, w != FORWARD, &batch);
-    double start = now();
-    if (!status) status = call(b, batch, &p, w, count, rows, 0);
-    const double first = now() - start;
-    int repeats = 0;
-    for (; !status && repeats < REPEATS && (repeats == 0 || now() - start < b->budget); repeats++) {
-        const double t = now();
-        status = call(b, batch, &p, w, count, rows, (uint64_t)count * (uint64_t)(repeats + 1));
-        seconds[repeats] = now() - t;
-        if (repeats == 0 && first > b->budget) seconds[0] = first;
-    }
-    if (status) {
-        fprintf(stderr, "%s %s F=%u R=%u: %s\n", p.label, what, p.job.fits, p.job.replicates, b->ctx.message);
-    } else {
-        qsort(seconds, (size_t)repeats, sizeof *seconds, ascending);
-        const double median = seconds[repeats / 2];
-        printf("%s,%s,%s,%u,%u,%.6g,%.6g,%s\n", b->name, p.label, what, p.job.fits, p.job.replicates, median,
-               units / median, unit);
-        fflush(stdout);
-    }
+    if (!status) seconds = measure(b, batch, &p, w, count, rows, &status);
+    if (status || seconds <= 0.0)
+        fprintf(stderr, "%s %s F=%u R=%u %s\n", p.label, what, p.job.fits, p.job.replicates,
+                status ? b->ctx.message : "");
+    else
+        printf("%s,%s,%s,%u,%u,%.6g,%.6g,%s\n", b->name, p.label, what, p.job.fits, p.job.replicates, seconds,
+               units / seconds, unit);
+    fflush(stdout);
     if (batch) b->backend->destroy(batch);
     free(rows);
     release(&p);
@@ -184,34 +211,52 @@ static void all(bench *b, bool quick)
         run(b, make(LG_MODEL_MK, LG_TASK_stability, LG_LOSS_log_sse, 64, 1, R, tau), GRADIENT, 1, sites,
             "64x64 gradient", "site steps/s");
     }
-    const uint32_t large = quick ? 512 : 8192;
-    run(b, make(LG_MODEL_MK, LG_TASK_stability, LG_LOSS_log_sse, 512, 1, 8, 50), FORWARD, 1, 512.0 * 512 * 8 * 50,
-        "512x512 forward", "site steps/s");
-    run(b, make(LG_MODEL_MK, LG_TASK_stability, LG_LOSS_log_sse, 512, 1, 8, 50), GRADIENT, 1, 512.0 * 512 * 8 * 50,
-        "512x512 gradient", "site steps/s");
     run(b, make(LG_MODEL_SI, LG_TASK_transition, LG_LOSS_sse, 64, 1, 128, 1), FIT, 1600, 1600, "64x64x128 minibatch",
         "gradients/s");
     run(b, make(LG_MODEL_SI, LG_TASK_stability, LG_LOSS_sse, 64, 1, 4096, 50), FORWARD, 1, 64.0 * 64 * 4096 * 50,
         "64x64 forward", "site steps/s");
-    run(b, make(LG_MODEL_SI, LG_TASK_stability, LG_LOSS_sse, large, 1, 1, 50), FORWARD, 1, (double)large * large * 50,
-        "one large lattice forward", "site steps/s");
-    static const uint32_t fits[] = {1, 132, 4096};
+    static const struct {
+        lg_model_id model;
+        uint32_t side, replicates, steps;
+        const char *forward, *gradient;
+    } large[] = {{LG_MODEL_MK, 512, 8, 50, "512x512 forward", "512x512 gradient"},
+                 {LG_MODEL_SI, 512, 8, 50, "512x512 forward", "512x512 gradient"},
+                 {LG_MODEL_SI, 8192, 1, 20, "8192x8192 forward", "8192x8192 gradient"}};
     for (size_t i = 0; i < (quick ? 2 : 3); i++) {
-        const uint32_t iterations = quick ? 64 : (i == 2 ? 1024 : 10240);
-        run(b, make(LG_MODEL_PRW, LG_TASK_trajectory, LG_LOSS_sse, 0, fits[i], 1500, 10), FIT, iterations,
-            (double)iterations * fits[i], "1500x10 fit iterations", "gradients/s");
+        const uint32_t side = large[i].side, R = large[i].replicates, steps = large[i].steps;
+        const lg_loss loss = large[i].model == LG_MODEL_MK ? LG_LOSS_log_sse : LG_LOSS_sse;
+        const double sites = (double)side * side * R * steps;
+        run(b, make(large[i].model, LG_TASK_stability, loss, side, 1, R, steps), FORWARD, 1, sites, large[i].forward,
+            "site steps/s");
+        run(b, make(large[i].model, LG_TASK_stability, loss, side, 1, R, steps), GRADIENT, 1, sites, large[i].gradient,
+            "site steps/s");
     }
+    static const uint32_t fits[] = {1, 132, 4096};
+    for (size_t i = 0; i < (quick ? 2 : 3); i++)
+        run(b, make(LG_MODEL_PRW, LG_TASK_trajectory, LG_LOSS_sse, 0, fits[i], 1500, 10), FIT, 64, 64.0 * fits[i],
+            "1500x10 fit iterations", "gradients/s");
+    for (size_t i = 0; i < (quick ? 1 : 3); i += 2) /* one fit, then 4,096 together */
+        run(b, make(LG_MODEL_PRW, LG_TASK_trajectory, LG_LOSS_sse, 0, fits[i], 1500, 10), FIT, 10000, 1e4 * fits[i],
+            "1500x10 fit of 10000 iterations", "gradients/s");
 }
 
 int main(int argc, char **argv)
 {
-    bench b = {.name = argc > 1 ? argv[1] : "cuda", .budget = 10.0};
-    const bool quick = argc > 2 && !strcmp(argv[2], "--quick");
+    bench b = {.name = argc > 1 ? argv[1] : "cuda", .budget = 0.0};
+    bool quick = false;
+    for (int i = 2; i < argc; i++) {
+        if (!strcmp(argv[i], "--quick")) quick = true;
+        else if (!strcmp(argv[i], "--seconds") && i + 1 < argc) b.budget = atof(argv[++i]);
+        else {
+            fprintf(stderr, "usage: %s [DEVICE [--quick] [--seconds S]]\n", argv[0]);
+            return 2;
+        }
+    }
     if (lg_backend_open(&b.ctx, b.name, 0, &b.backend, &b.device)) {
         fprintf(stderr, "%s\n", b.ctx.message);
         return 77;
     }
-    if (quick) b.budget = 1.0;
+    if (!(b.budget > 0.0)) b.budget = quick ? 1.0 : 5.0;
     all(&b, quick);
     b.backend->close(b.device);
     return 0;
