@@ -40,6 +40,8 @@ const lg_case lg_cases[] = {
     {"mk-large-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 4, 514, 50, 0.018, {0.9, 0.4, 0.98, 0.3, 0.2}, 1, 1, 20, 1, true, false, SHARED},
     {"mk-cluster", MK, T(trajectory), L(stat), E(gs), 1.0, 33, 32, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 30, 1, true, false, SHARED},
     {"mk-many", MK, T(stability), L(log_sse), E(ste), 1.0, 16, 16, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 17, 6, 1, false, false, SHARED},
+    {"mk-many-two", MK, T(stability), L(log_sse), E(ste), 1.0, 30, 40, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 17, 2, 1, false, false, SHARED},
+    {"mk-many-four", MK, T(stability), L(log_sse), E(ste), 1.0, 48, 48, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 17, 2, 1, false, false, SHARED},
     {"mk-form", MK, T(formation), L(stat), E(ste), 1.0, 12, 14, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 2, 2, 9, 2, false, false, SHARED},
     {"mk-form-gs", MK, T(formation), L(stat), E(gs), 1.0, 9, 14, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 3, 26, 1, true, false, SHARED},
     {"mk-form-wide", MK, T(formation), L(stat), E(ste), 1.0, 3, 514, 50, 0.8, {0.9, 0.8, 0.98, 0.3, 0.2}, 1, 1, 5, 1, false, false, SHARED},
