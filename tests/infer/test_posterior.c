@@ -145,8 +145,16 @@ Test(posterior, abc_is_exact_for_prw)
 
 Test(posterior, abc_smc_is_exact_for_si)
 {
-    check_posterior(&si, SETTINGS(SMC), 4, 0, "abc_smc, si, the count itself");
-    check_posterior(&si, SETTINGS(SMC), 4, 3, "abc_smc, si, 7 counts");
+    check_posterior(&si, SETTINGS(SMC), 8, 0, "abc_smc, si, the count itself");
+    check_posterior(&si, SETTINGS(SMC), 8, 3, "abc_smc, si, 7 counts");
+}
+
+/* The count is 0 or nearly so: the posterior ends at a bound of the prior, where proposals are cut and weights differ most. */
+Test(posterior, abc_smc_is_exact_at_a_bound)
+{
+    static const char *const method[] = {SMC, "data.generate.params.beta=0.002", NULL};
+    check_posterior(&si, method, 8, 0, "abc_smc, beta near 0, the count itself");
+    check_posterior(&si, method, 8, 3, "abc_smc, beta near 0, up to 3 counts away");
 }
 
 Test(posterior, abc_smc_is_exact_for_prw)
