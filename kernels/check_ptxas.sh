@@ -25,13 +25,16 @@ trap 'rm -rf "$work"' EXIT
     printf '%-6s %-24s %9s %6s %7s %7s\n' arch kernel registers stack stores loads
 } >"$work/table"
 for arch in "$@"; do
-    for file in kernels/*.cu; do
-        "$nvcc" -std=c++17 -D_GNU_SOURCE -fmad=false -arch="$arch" -Xptxas -v -Ikernels -Iinclude -Ihost -c "$file" \
-            -o "$work/object.o" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
+    # the device's half alone, all cores at it
+    printf '%s\n' kernels/*.cu | xargs -P "$(nproc)" -I '{}' sh -c '
+        log=$3/$(basename "$1" .cu).log
+        "$4" -std=c++17 -D_GNU_SOURCE -fmad=false -arch="$2" -Xptxas -v -Ikernels -Iinclude -Ihost -cubin "$1" -o "$log.cubin" \
+            >"$log" 2>&1 || { cat "$log" >&2; exit 1; }' compile '{}' "$arch" "$work" "$nvcc" || exit 1
+    for log in "$work"/*.log; do
         # ptxas names a kernel, then its stack and spills, then its registers
         sed -n -e 's/.*Function properties for \(_Z[0-9A-Za-z_]*\).*/name \1/p' -e 's/.* \([0-9]*\) bytes stack frame, \([0-9]*\) bytes spill stores, \([0-9]*\) bytes spill loads.*/stack \1 \2 \3/p' \
             -e 's/.*\([0-9]*\) bytes stack frame, \([0-9]*\) bytes spill stores, \([0-9]*\) bytes spill loads.*/stack \1 \2 \3/p' \
-            -e 's/.*Used \([0-9]*\) registers.*/registers \1/p' "$work/log" >"$work/facts"
+            -e 's/.*Used \([0-9]*\) registers.*/registers \1/p' "$log" >"$work/facts"
         while read -r kind a b c; do
             case $kind in
             name) name=$(c++filt "$a" | sed -e 's/^void //' -e 's/(.*//' -e 's/, /,/g') ;;

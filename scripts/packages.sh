@@ -87,7 +87,9 @@ cores()
     nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2
 }
 
-# build_in FOLDER [CMake options]: configures where needed and builds with all cores; the log is shown where it fails.
+# build_in FOLDER [CMake options]: configures where needed and builds $targets, by default everything, with all cores; the log is shown where
+# it fails.
+targets=
 build_in()
 {
     folder=$1
@@ -101,7 +103,8 @@ build_in()
         return 1
     }
     grep '^-- latgrad:' "$folder/configure.log" | sed 's/^-- latgrad:/  /'
-    cmake --build "$folder" -j "$(cores)" >"$folder/build.log" 2>&1 || {
+    # shellcheck disable=SC2086
+    cmake --build "$folder" -j "$(cores)" ${targets:+--target $targets} >"$folder/build.log" 2>&1 || {
         grep -E -A 12 'FAILED:|error:|Error |undefined reference' "$folder/build.log" | head -n 100 >&2
         echo "latgrad: the build failed; the whole log is $folder/build.log" >&2
         return 1

@@ -1,10 +1,11 @@
 /* Approximate Bayesian computation by sequential Monte Carlo.
  *
  * Population 0 is N draws from the prior. The tolerance of population t is a quantile of the distances of population t - 1
- * (Drovandi and Pettitt 2011). A
- * proposal takes a particle by its weight and adds a normal deviate with twice the weighted covariance of the population
- * (Beaumont et al. 2009; Filippi et al. 2013), drawn again as a whole where it leaves the box; those within the tolerance are
- * taken, in their order, until there are N. Their importance weights are (Toni et al. 2009), with a flat prior,
+ * (Drovandi and Pettitt 2011), or the largest one below the last tolerance where so many are equal (counts have few values) that
+ * the quantile is no smaller. A proposal takes a particle by its weight and adds a normal deviate with twice the weighted
+ * covariance of the population (Beaumont et al. 2009; Filippi et al. 2013), drawn again as a whole where it leaves the box; those
+ * within the tolerance are taken, in their order, until there are N. Their importance weights are (Toni et al. 2009), with a flat
+ * prior,
  *
  *     w_i  proportional to  1 / sum_j w'_j K(theta_i | theta'_j)
  *
@@ -66,11 +67,14 @@ static int ascending(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static double quantile_of(smc *m, double q)
+/* The quantile of the distances, or the largest distance below `limit` where the quantile is not. */
+static double quantile_below(smc *m, double q, double limit)
 {
     memcpy(m->sorted, m->now.distance, m->n * sizeof *m->sorted);
     qsort(m->sorted, m->n, sizeof *m->sorted, ascending);
-    return m->sorted[(size_t)floor(q * (double)(m->n - 1))];
+    size_t i = (size_t)floor(q * (double)(m->n - 1));
+    while (i > 0 && !(m->sorted[i] < limit)) i--;
+    return m->sorted[i];
 }
 
 /* The first particle whose cumulative weight is above u. */
@@ -181,7 +185,7 @@ static lg_status begin(smc *m)
         m->now.weight[c] = 1.0 / (double)m->n;
         m->now.distance[c] = s->loss[c];
     }
-    m->tolerance = quantile_of(m, 1.0);
+    m->tolerance = quantile_below(m, 1.0, INFINITY);
     m->acceptance = 1.0;
     record(m);
     return LG_OK;
@@ -191,7 +195,7 @@ static lg_status begin(smc *m)
 static bool tighten(smc *m)
 {
     const double target = m->s->plan->distance;
-    const double wanted = fmax(quantile_of(m, m->s->plan->quantile), target);
+    const double wanted = fmax(quantile_below(m, m->s->plan->quantile, m->tolerance), target);
     if (!(wanted < m->tolerance)) {
         lg_search_end(m->s, "the tolerance %.6g cannot shrink further", m->tolerance);
         return false;

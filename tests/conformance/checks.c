@@ -38,6 +38,8 @@ typedef struct tester {
     int failures;
 } tester;
 
+void (*lg_conformance_failed)(const char *name);
+
 static void fail(tester *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void fail(tester *t, const char *format, ...)
 {
@@ -48,6 +50,7 @@ static void fail(tester *t, const char *format, ...)
     printf("\n");
     va_end(arguments);
     t->failures++;
+    if (lg_conformance_failed) lg_conformance_failed(t->name);
 }
 
 static bool good(tester *t, lg_status status, const char *what)

@@ -48,6 +48,8 @@ void lg_record_clear(lg_record *record);
 
 /* Evaluates the case and runs a short fit; every byte that comes out goes into the record. False: an error, printed. */
 bool lg_conformance_record(const lg_backend *backend, lg_device *device, const lg_case *c, lg_record *record);
+/* Called after a failure was printed; NULL: the checks go on. */
+extern void (*lg_conformance_failed)(const char *name);
 /* All checks of one case on a backend; prints what fails and returns the number of failures. oracle_only: a second
  * backend to compare with bit by bit, or NULL. */
 int lg_conformance_check(const lg_backend *backend, lg_device *device, const lg_backend *other, lg_device *other_device,

@@ -42,20 +42,45 @@ static void free_table(wave_table t)
     free(t.sin);
 }
 
-static size_t angle_of(const lg_job *job, int ky, int kx, size_t site)
+static size_t turned(const lg_job *job, int64_t t)
 {
-    const int64_t H = job->height, W = job->width, i = (int64_t)site / W, j = (int64_t)site % W;
-    const int64_t t = (ky * i * W + kx * j * H) % (H * W);
-    return (size_t)(t < 0 ? t + H * W : t);
+    const int64_t sites = (int64_t)lg_job_sites(job), rest = t % sites;
+    return (size_t)(rest < 0 ? rest + sites : rest);
+}
+
+/* Places in the table of the sites of row i are first, first + step, ... (mod HW). */
+static size_t row_angle(const lg_job *job, int ky, size_t i)
+{
+    return turned(job, ky * (int64_t)i * job->width);
+}
+
+static size_t column_step(const lg_job *job, int kx)
+{
+    return turned(job, kx * (int64_t)job->height);
+}
+
+static size_t next_angle(size_t t, size_t step, size_t sites)
+{
+    return t + step < sites ? t + step : t + step - sites;
 }
 
 static void transform(const lg_job *job, wave_table t, const int *x, int ky, int kx, double *re, double *im)
 {
+    const size_t W = job->width, sites = lg_job_sites(job), step = column_step(job, kx);
     *re = *im = 0.0;
-    for (size_t i = 0; i < lg_job_sites(job); i++) {
-        *re += x[i] * t.cos[angle_of(job, ky, kx, i)];
-        *im -= x[i] * t.sin[angle_of(job, ky, kx, i)];
-    }
+    for (size_t i = 0; i < job->height; i++)
+        for (size_t j = 0, a = row_angle(job, ky, i); j < W; j++, a = next_angle(a, step, sites)) {
+            *re += x[i * W + j] * t.cos[a];
+            *im -= x[i * W + j] * t.sin[a];
+        }
+}
+
+static void add_wave(const lg_job *job, wave_table t, double re, double im, int ky, int kx, double *out)
+{
+    const size_t W = job->width, sites = lg_job_sites(job), step = column_step(job, kx);
+    for (size_t i = 0; i < job->height; i++)
+        for (size_t j = 0, a = row_angle(job, ky, i); j < W; j++, a = next_angle(a, step, sites))
+            out[i * W + j] += re * t.cos[a] - im * t.sin[a];
 }
 
 static plane_waves analyse(const lg_job *job, wave_table t, const int *x)
@@ -119,8 +144,7 @@ static void plane_adjoint(const lg_oracle_fit *fit, wave_table t, size_t record,
             transform(job, t, x, ky, kx, &re, &im);
             const double g =
                 slope[4 + (int)s * BINS + bin] * 2.0 / ((1.0 + bin_mean(&p, bin)) * p.count[bin] * (double)sites);
-            for (size_t i = 0; i < sites; i++)
-                adj[i] += g * (re * t.cos[angle_of(job, ky, kx, i)] - im * t.sin[angle_of(job, ky, kx, i)]);
+            add_wave(job, t, g * re, g * im, ky, kx, adj);
         }
 }
 

@@ -101,7 +101,7 @@ void fill_sequence(std::vector<unsigned> &s, unsigned n)
 }
 
 /* Back to the scheduler; returns when the thread is resumed. */
-void pause(wait_kind wait, const char *file, int line, unsigned mask)
+inline __attribute__((always_inline)) void pause(wait_kind wait, const char *file, int line, unsigned mask)
 {
     thread_record &t = the.block->threads[the.current];
     t.wait = wait;
@@ -119,7 +119,7 @@ void thread_main()
     abort(); /* a thread that left is never resumed */
 }
 
-void resume(block_record &block, unsigned t)
+inline __attribute__((always_inline)) void resume(block_record &block, unsigned t)
 {
     the.block = &block;
     the.current = t;

@@ -12,6 +12,13 @@ extern "C" {
 #include "conformance/conformance.h"
 }
 
+/* For `--first`. */
+static void stop(const char *name)
+{
+    printf("FAIL %s, its first failure\n", name);
+    exit(1);
+}
+
 static int check_orders(lg_device *device, const lg_case *c)
 {
 #ifdef LG_UNDER_SANITIZERS
@@ -30,6 +37,7 @@ static int check_orders(lg_device *device, const lg_case *c)
         else if (i && (first.size != other.size || memcmp(first.bytes, other.bytes, first.size) != 0)) {
             printf("%s: results differ with threads in %s order\n", c->name, names[i]);
             failures++;
+            if (lg_conformance_failed) lg_conformance_failed(c->name);
         }
         lg_record_clear(&other);
     }
@@ -125,7 +133,8 @@ static int run(int major, lg_device *cpu, const lg_case *c)
     return failed;
 }
 
-/* cuda_on_cpu [CASE...]: the cases of these names, or all of them, the messages and the plans.
+/* cuda_on_cpu [--first] [CASE...]: the cases of these names, or all of them, the messages and the plans. --first: the first failure
+ * ends it.
  * cuda_on_cpu --part K/N: every Nth case from the Kth on; the first part has the messages and plans. */
 int main(int argc, char **argv)
 {
@@ -137,6 +146,11 @@ int main(int argc, char **argv)
         }
         part--;
         argc = 1;
+    }
+    if (argc > 1 && strcmp(argv[1], "--first") == 0) {
+        lg_conformance_failed = stop;
+        argc--;
+        argv++;
     }
     lg_context ctx = {};
     lg_device *cpu = NULL;

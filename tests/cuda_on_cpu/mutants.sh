@@ -3,10 +3,11 @@
 #
 #   mutants.sh SOURCE_DIR WORK_DIR OBJECTS...
 #
-# OBJECTS: what the mutated kernels are linked with (library, table of cases, scheduler). CXX and CXXFLAGS come from the
-# environment, JOBS is how many run at once. Each fault is a sed expression on one file; an expression that changes nothing is an
-# error, so that the list cannot rot. A fault is caught where its case, which the sound kernels pass, is reported as failed
-# or a rule of the device as broken: a crash alone says nothing. Exit status 0: every fault is caught.
+# OBJECTS: what a mutated kernel is linked with, the sound kernels (<name>.cpp.o) first among them. CXX and CXXFLAGS come from
+# the environment, JOBS is how many run at once. Each fault is a sed expression on one file; an expression that changes nothing is
+# an error, so that the list cannot rot. A fault is caught where its case, which the sound kernels pass (the tests
+# conformance.cuda_on_cpu_*, of the same objects), is reported as failed or a rule of the device as broken: a crash alone says
+# nothing. A mutant ends at its first failure. Exit status 0: every fault is caught.
 set -u
 source=$1
 work=$2
@@ -14,46 +15,54 @@ shift 2
 objects="$*"
 : "${CXX:=c++}" "${CXXFLAGS:=-std=c++17 -O1 -ffp-contract=off}" "${JOBS:=$(nproc)}"
 mkdir -p "$work"
+rm -rf "$work"/mutant-* "$work/free"
 count=0
 
 compile() { # compile FILE.cu OBJECT: headers beside the file go before those of the sources
+    # shellcheck disable=SC2086
     $CXX $CXXFLAGS -x c++ -D_GNU_SOURCE -I"$source/include" -I"$source/host" -I"$source/kernels" -I"$source/tests" \
         -I"$source/tests/cuda_on_cpu" -c "$1" -o "$2"
 }
 
-link() { # link DIR: all kernels, those in DIR first
+link() { # link DIR NAME: all objects, but NAME.o of DIR in place of the sound one
     list=
-    for file in "$source"/kernels/*.cu; do
-        name=$(basename "$file" .cu)
-        if [ -f "$1/$name.o" ]; then list="$list $1/$name.o"; else list="$list $work/$name.o"; fi
+    for object in $objects; do
+        case $object in
+        */"$2.cpp.o") list="$list $1/$2.o" ;;
+        *) list="$list $object" ;;
+        esac
     done
-    $CXX $CXXFLAGS $list $objects -lm -o "$1/mutant"
+    # shellcheck disable=SC2086
+    $CXX $CXXFLAGS $list -lm -o "$1/mutant"
 }
 
-wait_for_some() { # a batch of JOBS at a time
-    count=$((count + 1))
-    [ $((count % JOBS)) -ne 0 ] || wait
-}
+# A line in the pipe for each job that may start.
+mkfifo "$work/free"
+exec 3<>"$work/free"
+for job in $(seq "$JOBS"); do echo "$job" >&3; done
 
 # mutant FILE[:UNIT] CASE WHAT SED_EXPRESSION; UNIT: which .cu file to compile against the broken header
 mutant() {
-    wait_for_some
-    try "$work/mutant-$count" "${1%:*}" "${1#*:}" "$2" "$3" "$4" &
+    count=$((count + 1))
+    read -r job <&3
+    {
+        try "$work/mutant-$count" "${1%:*}" "${1#*:}" "$2" "$3" "$4"
+        echo "$job" >&3
+    } &
 }
 
 try() { # try DIR FILE UNIT CASE WHAT SED_EXPRESSION
     dir=$1
-    rm -rf "$dir"
     mkdir "$dir"
     cp "$source"/kernels/*.cuh "$source/kernels/$3" "$dir"
     sed "$6" "$source/kernels/$2" >"$dir/$2"
     verdict="FAIL  $2: $5:"
     if cmp -s "$source/kernels/$2" "$dir/$2"; then
         echo "$verdict the expression changes nothing: $6" >"$dir/verdict"
-    elif ! { compile "$dir/$3" "$dir/${3%.cu}.o" && link "$dir"; } >"$dir/log" 2>&1; then
+    elif ! { compile "$dir/$3" "$dir/${3%.cu}.o" && link "$dir" "${3%.cu}"; } >"$dir/log" 2>&1; then
         echo "$verdict does not compile: $(head -n 1 "$dir/log")" >"$dir/verdict"
     else
-        "$dir/mutant" "$4" >"$dir/log" 2>&1
+        "$dir/mutant" --first "$4" >"$dir/log" 2>&1
         status=$?
         if [ $status -eq 0 ]; then
             echo "$verdict not noticed" >"$dir/verdict"
@@ -65,22 +74,6 @@ try() { # try DIR FILE UNIT CASE WHAT SED_EXPRESSION
     fi
     rm -f "$dir/mutant" "$dir"/*.o "$dir"/*.cu "$dir"/*.cuh
 }
-
-rm -rf "$work"/mutant-* "$work/sound"
-mkdir "$work/sound"
-for file in "$source"/kernels/*.cu; do
-    wait_for_some
-    compile "$file" "$work/$(basename "$file" .cu).o" &
-done
-wait
-cases=$(sed -n 's/^mutant [^ ]* \([a-z-]*\) .*/\1/p' "$0" | sort -u)
-link "$work/sound" || exit 1
-if ! "$work/sound/mutant" $cases >"$work/sound/log" 2>&1; then
-    echo "FAIL  the sound kernels do not pass:"
-    cat "$work/sound/log"
-    exit 1
-fi
-count=0
 
 mutant mk.cu mk-smallest "index off by one in the tape" 's|row_codes\[(uint32_t)k \* TY \* W\]|row_codes[(uint32_t)k * TY * W + 1u]|'
 mutant mk.cu mk-odd "missing barrier forward" '/word1\[k\] = b.w\[3\];/,/__syncthreads/ s|else __syncthreads();||'

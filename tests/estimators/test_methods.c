@@ -1,6 +1,7 @@
 /* Gradient methods against closed forms. What is random is tested by means over independent iterations with their own noise at
  * a fixed seed: |mean - expected| < 5.5 standard errors of 60 iterations, a false alarm of about 1e-6 each. */
 #include "backend/hosted.h"
+#include "base/device.h"
 #include "model/models.h"
 #include "noise/job.h"
 
@@ -8,22 +9,7 @@
 
 enum { ITERATIONS = 60 };
 
-static lg_context *ctx;
-static lg_device *device;
-
-static void setup(void)
-{
-    cr_assert_eq(lg_context_create(&ctx), LG_OK);
-    cr_assert_eq(lg_backend_cpu.open(ctx, 0, 2, &device), LG_OK);
-}
-
-static void teardown(void)
-{
-    lg_backend_cpu.close(device);
-    lg_context_free(ctx);
-}
-
-TestSuite(methods, .init = setup, .fini = teardown);
+TestSuite(methods, .init = open_device, .fini = close_device);
 
 typedef struct moments {
     double mean[LG_MAX_PARAMS], error[LG_MAX_PARAMS], variance[LG_MAX_PARAMS], loss;

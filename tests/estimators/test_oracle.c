@@ -1,28 +1,13 @@
 /* Estimators gr and score of the cpu backend against the reference implementation in double precision: gr to 1e-5 of the sum of
  * the absolute contributions; score against scores of the reference and a baseline that is worked out by leaving each
  * replicate out in turn. */
-#include "backend/backend.h"
+#include "base/device.h"
 #include "noise/job.h"
 #include "noise/noise.h"
 
 #include <math.h>
 
-static lg_context *ctx;
-static lg_device *device;
-
-static void setup(void)
-{
-    cr_assert_eq(lg_context_create(&ctx), LG_OK);
-    cr_assert_eq(lg_backend_cpu.open(ctx, 0, 2, &device), LG_OK);
-}
-
-static void teardown(void)
-{
-    lg_backend_cpu.close(device);
-    lg_context_free(ctx);
-}
-
-TestSuite(oracle, .init = setup, .fini = teardown);
+TestSuite(oracle, .init = open_device, .fini = close_device);
 
 static void backend_gradient(const lg_job *job, uint64_t iteration, double *loss, double *gradient)
 {

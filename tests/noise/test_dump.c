@@ -1,38 +1,7 @@
 /* Dumping a run: which files, their shapes, that nothing is overwritten, and that the folder evaluates. */
+#include "noise/dumps.h"
 #include "noise/job.h"
 #include "noise/noise.h"
-
-#include <dirent.h>
-#include <stdio.h>
-#include <unistd.h>
-
-static lg_context *ctx;
-static lg_device *device;
-static char scratch[64], folder[80];
-
-static void setup(void)
-{
-    strcpy(scratch, "/tmp/latgrad-dump-XXXXXX");
-    cr_assert_not_null(mkdtemp(scratch));
-    snprintf(folder, sizeof folder, "%s/run", scratch);
-    cr_assert_eq(lg_context_create(&ctx), LG_OK);
-    cr_assert_eq(lg_backend_cpu.open(ctx, 0, 2, &device), LG_OK);
-}
-
-static void teardown(void)
-{
-    char path[512];
-    DIR *dir = opendir(folder);
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
-        if (e->d_name[0] != '.') unlink(path);
-    }
-    if (dir) closedir(dir);
-    rmdir(folder);
-    rmdir(scratch);
-    lg_backend_cpu.close(device);
-    lg_context_free(ctx);
-}
 
 TestSuite(dump, .init = setup, .fini = teardown);
 
