@@ -8,9 +8,11 @@ enum { LG_OPTION_MAX = 128 };                /* no fewer than there are rows */
 extern const lg_option_row lg_option_rows[]; /* option_table.c */
 extern const int lg_option_row_count;
 
-/* Defaults that depend on model and task ("": any): the first row that fits counts. "=steps": the value of that key. */
+/* Defaults that depend on model and task ("": any) and on other keys: the first row that fits counts.
+ *   when   conditions that all hold, between blanks: "KEY=VALUE", the value in force, or "KEY", set by the user; "": always
+ *   value  "=steps": the value of that key; NULL: none */
 typedef struct lg_option_default_row {
-    const char *key, *model, *task, *value;
+    const char *key, *model, *task, *when, *value;
 } lg_option_default_row;
 extern const lg_option_default_row lg_option_defaults[]; /* option_defaults.c */
 extern const int lg_option_default_count;

@@ -1,6 +1,7 @@
 /* The functions over the table of keys. */
 #include "config/options.h"
 #include "base/text.h"
+#include "config/config.h"
 #include "config/option_table.h"
 
 #include <stdio.h>
@@ -52,14 +53,31 @@ bool lg_option_is_section(const char *key)
     return false;
 }
 
-const char *lg_option_default(const lg_option_row *row, const char *model, const char *task)
+/* Do all conditions of a row of defaults hold? */
+static bool holds(const char *when, const lg_config *config)
 {
-    const char *key = row->option.key;
+    if (*when && !config) return false;
+    while (*when) {
+        char key[LG_KEY_SIZE];
+        const size_t length = strcspn(when, " "), name = strcspn(when, "= ");
+        snprintf(key, sizeof key, "%.*s", (int)name, when);
+        const char *value = name < length ? lg_config_get(config, key) : NULL, *wanted = when + name + 1;
+        const size_t size = length - name - 1;
+        if (name == length && !lg_config_is_set(config, key)) return false;
+        if (name < length && !(value && strlen(value) == size && memcmp(value, wanted, size) == 0)) return false;
+        when += length + (when[length] == ' ');
+    }
+    return true;
+}
+
+const char *lg_option_default(const lg_option_row *row, const char *model, const char *task, const lg_config *config)
+{
     for (int i = 0; i < lg_option_default_count; i++) {
-        if (strcmp(lg_option_defaults[i].key, key) != 0) continue;
-        if (*lg_option_defaults[i].model && strcmp(lg_option_defaults[i].model, model) != 0) continue;
-        if (*lg_option_defaults[i].task && strcmp(lg_option_defaults[i].task, task) != 0) continue;
-        return lg_option_defaults[i].value;
+        const lg_option_default_row *d = &lg_option_defaults[i];
+        if (strcmp(d->key, row->option.key) != 0) continue;
+        if (*d->model && strcmp(d->model, model) != 0) continue;
+        if (*d->task && strcmp(d->task, task) != 0) continue;
+        if (holds(d->when, config)) return d->value;
     }
     return *row->option.fallback ? row->option.fallback : NULL;
 }
