@@ -107,6 +107,8 @@ lg_status lg_cli_fail(lg_cli *cli, lg_status status, const char *format, ...) __
 lg_status lg_cli_configure(lg_cli *cli, const char *source, const char *preset);
 /* The settings of the command line on top of a configuration. */
 lg_status lg_cli_apply_settings(lg_cli *cli, lg_config *config);
+/* Was the key set on the command line? */
+bool lg_cli_given(const lg_cli *cli, const char *key);
 /* `key=value` lines on top of a configuration. */
 lg_status lg_cli_apply_lines(lg_cli *cli, lg_config *config, const char *lines);
 /* --print-config and --dry-run. *done: nothing else is to be done. problem may be NULL before it exists. */

@@ -269,8 +269,8 @@ static lg_status set_estimator(lg_cli *cli, const char *name)
     for (int i = 0; i < 4; i++)
         if (strcmp(name, methods[i]) == 0) return lg_config_set(cli->ctx, cli->config, "estimator.method", name);
     const char *model = lg_config_get(cli->config, "model");
-    lg_status status = LG_OK;
-    if (strcmp(name, "gr") == 0 && model && strcmp(model, "si") != 0)
+    lg_status status = lg_config_set(cli->ctx, cli->config, "estimator.method", "pathwise");
+    if (!status && strcmp(name, "gr") == 0 && model && strcmp(model, "si") != 0)
         status = lg_config_set(cli->ctx, cli->config, "estimator.categorical", name);
     return status ? status : lg_config_set(cli->ctx, cli->config, "estimator.binary", name);
 }
@@ -284,6 +284,8 @@ static lg_status grad(evaluation *e, lg_problem **problem, bool *done)
         return evaluate_noise(e);
     }
     lg_status status = lg_cli_configure(cli, cli->arguments ? cli->argument[0] : NULL, NULL);
+    if (!status && e->dump && !cli->config_path && !lg_cli_given(cli, "estimator.method")) /* noise is that of draws */
+        status = lg_config_set(cli->ctx, cli->config, "estimator.method", "pathwise");
     if (!status && !cli->config_path) status = fill_defaults(cli);
     if (!status && e->estimator) status = set_estimator(cli, e->estimator);
     if (!status && e->loss_name) status = lg_config_set(cli->ctx, cli->config, "loss", e->loss_name);

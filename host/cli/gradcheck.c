@@ -56,13 +56,6 @@ static lg_status check_one(const options *o, lg_checks *all)
     return LG_OK;
 }
 
-static bool given(const lg_cli *cli, const char *key)
-{
-    for (size_t i = 0; i < cli->settings; i++)
-        if (strcmp(cli->setting[i].key, key) == 0) return true;
-    return false;
-}
-
 static lg_status configure(const options *o, const char *source, const char *preset, const char *task, const char *loss)
 {
     char lines[1600];
@@ -92,7 +85,7 @@ static lg_status check_model(const options *o, const char *model, lg_checks *all
 {
     char task[32], loss[32];
     lg_status status = LG_OK;
-    const bool one_task = o->task || given(o->cli, "task"), one_loss = o->loss || given(o->cli, "loss");
+    const bool one_task = o->task || lg_cli_given(o->cli, "task"), one_loss = o->loss || lg_cli_given(o->cli, "loss");
     for (int t = 0; name_at("task", t, task, sizeof task) && (t == 0 || !one_task); t++) {
         if (one_task) snprintf(task, sizeof task, "%s", o->task ? o->task : "");
         if (strcmp(task, "simulate") == 0) continue;

@@ -8,16 +8,26 @@
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
 
+static void number(double value, const char *format, char text[16])
+{
+    if (isnan(value)) snprintf(text, 16, "-");
+    else snprintf(text, 16, format, value);
+}
+
 static void print_row(const lg_gradcheck_row *r)
 {
-    char bias[16] = "-", sign[16] = "-", samples[16] = "-", mean[40];
+    char sd[16], reference[16], bias[16] = "-", sign[16] = "-", samples[16] = "-", cosine[16] = "-", mean[40];
     if (isfinite(r->relative_bias)) snprintf(bias, sizeof bias, "%+.3g %%", 100.0 * r->relative_bias);
     if (isfinite(r->sign)) snprintf(sign, sizeof sign, "%.2f", r->sign);
+    if (isfinite(r->cosine)) snprintf(cosine, sizeof cosine, "%.2f", r->cosine);
     if (isinf(r->samples)) snprintf(samples, sizeof samples, "never");
     else if (isfinite(r->samples)) snprintf(samples, sizeof samples, "%.3g", r->samples);
-    snprintf(mean, sizeof mean, "%.4g +- %.2g", r->mean, r->error);
-    printf("%-6s %-11s %-22s %10.3g %10.4g %10s %5s %6.2f %8s %9.3g  %-20s %s\n", r->estimator, r->param, mean, r->sd,
-           r->reference, bias, sign, r->cosine, samples, 1e3 * r->seconds, r->expectation, r->pass ? "PASS" : "FAIL");
+    number(r->sd, "%.3g", sd);
+    number(r->reference, "%.4g", reference);
+    if (isfinite(r->mean)) snprintf(mean, sizeof mean, "%.4g +- %.2g", r->mean, r->error);
+    else snprintf(mean, sizeof mean, "not finite");
+    printf("%-6s %-11s %-22s %10s %10s %10s %5s %6s %8s %9.3g  %-20s %s\n", r->estimator, r->param, mean, sd, reference,
+           bias, sign, cosine, samples, 1e3 * r->seconds, r->expectation, r->pass ? "PASS" : "FAIL");
     if (*r->note) printf("         %s\n", r->note);
 }
 
@@ -179,9 +189,16 @@ static void add_panel(figure *fig, figure_panel *panel, const lg_gradcheck *chec
     }
     panel->x_range[0] = 0.5;
     panel->x_range[1] = place + 0.5;
-    figure_add(
-        fig, panel,
-        &(figure_series){.style = FIGURE_LEVEL, .colour = FIGURE_BLACK, .title = "reference", .n = 1, .y = &reference});
+    if (place == 0)
+        figure_text(panel->title, "%s %s %s: %s: nothing finite", info->model, info->task, info->loss, param);
+    const bool known = isfinite(reference);
+    if (!known) reference = 0.0; /* a panel needs something to draw */
+    figure_add(fig, panel,
+               &(figure_series){.style = FIGURE_LEVEL,
+                                .colour = FIGURE_BLACK,
+                                .title = known ? "reference" : "0 (reference not finite)",
+                                .n = 1,
+                                .y = &reference});
 }
 
 static lg_status write_picture(lg_cli *cli, const lg_checks *checks, const char *path)

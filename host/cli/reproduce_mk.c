@@ -173,7 +173,8 @@ static lg_status mk_problem(const mk_run *m, lg_problem **out, const char *fits)
     return lg_repro_problem(
         m->r, out,
         "model=mk\ntask=stability\nlattice.height=64\nlattice.width=64\nlattice.capacity=50\nlattice.gamma=0.005\n"
-        "data.reference=%s\nsteps=500\nloss=log_sse\noptimizer.name=sgd\noptimizer.lr=0.05\nreplicates=1\n"
+        "data.reference=%s\nsteps=500\nloss=log_sse\noptimizer.name=sgd\noptimizer.lr=0.05\n"
+        "optimizer.schedule=constant\nestimator.method=pathwise\nestimator.binary=ste\nreplicates=1\n"
         "iterations=%lld\n%s%s",
         m->reference, (long long)iterations, params, fits);
 }

@@ -31,7 +31,8 @@ static lg_status prw_problem(lg_repro *r, lg_problem **out, const char *data, do
 {
     return lg_repro_problem(
         r, out,
-        "model=prw\ntask=trajectory\nsteps=%d\nreplicates=1500\noptimizer.name=adam\noptimizer.lr=0.01\n"
+        "model=prw\ntask=trajectory\nsteps=%d\nreplicates=1500\nestimator.method=pathwise\nestimator.binary=gs\n"
+        "optimizer.name=adam\noptimizer.lr=0.01\noptimizer.schedule=constant\n"
         "params.p_center.start=%g\nparams.p_center.transform=logit\nparams.p_resample.start=%g\n"
         "params.p_resample.transform=logit\niterations=%lld\n%s",
         LAGS, center, resample, (long long)iterations, data);

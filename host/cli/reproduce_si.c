@@ -7,6 +7,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define SGD "optimizer.name=sgd\noptimizer.lr=1e-7\noptimizer.schedule=constant\n"
+
 enum { CASES = 4, MINIBATCH = 128, ADAM_ITERATIONS = 300 };
 
 typedef struct si_case {
@@ -35,7 +37,8 @@ static lg_status si_problem(const si_run *s, lg_problem **out, const char *loss,
 {
     return lg_repro_problem(
         s->r, out,
-        "model=si\ntask=transition\nlattice.height=64\nlattice.width=64\ndata.generate.runs=%d\n"
+        "model=si\ntask=transition\nestimator.method=pathwise\nlattice.height=64\nlattice.width=64\n"
+        "data.generate.runs=%d\n"
         "data.generate.steps=%d\ndata.generate.params.beta=%.17g\nparams.beta.start=%.17g\nloss=%s\n"
         "replicates=%lld\n%s",
         s->c->runs, s->c->steps, s->c->beta, start, loss, (long long)replicates, more);
@@ -75,7 +78,7 @@ static lg_status gradient_descent(si_run *s, int epochs)
     char more[160], what[96], name[64];
     double estimate;
     lg_result *result = NULL;
-    snprintf(more, sizeof more, "optimizer.name=sgd\noptimizer.lr=1e-7\nestimator.binary=ste\nepochs=%d\n", epochs);
+    snprintf(more, sizeof more, SGD "estimator.binary=ste\nepochs=%d\n", epochs);
     lg_status status = si_fit(s, "sgd", more, 0, &result, &estimate);
     if (!status) {
         snprintf(what, sizeof what, "sgd, %d epochs", epochs);
@@ -118,7 +121,7 @@ static lg_status gs_fit(si_run *s, int epochs)
     char more[160], what[96], name[64];
     double estimate;
     lg_result *result = NULL;
-    snprintf(more, sizeof more, "optimizer.name=sgd\noptimizer.lr=1e-7\nestimator.binary=gs\nepochs=%d\n", epochs);
+    snprintf(more, sizeof more, SGD "estimator.binary=gs\nepochs=%d\n", epochs);
     lg_status status = si_fit(s, "gs", more, 2, &result, &estimate);
     if (!status) {
         snprintf(what, sizeof what, "beta %g, sgd with gs, %d epochs: bias", s->c->beta, epochs);

@@ -131,12 +131,18 @@ lg_status lg_cli_configure(lg_cli *cli, const char *source, const char *preset)
     return status;
 }
 
+bool lg_cli_given(const lg_cli *cli, const char *key)
+{
+    for (size_t i = 0; i < cli->settings; i++)
+        if (strcmp(cli->setting[i].key, key) == 0) return true;
+    return false;
+}
+
 char *lg_cli_input_path(const lg_cli *cli, const char *key)
 {
     const char *value = lg_config_get(cli->config, key);
     if (!value || !*value) return NULL;
-    bool typed = *value == '/' || !cli->config_path;
-    for (size_t i = 0; i < cli->settings; i++) typed = typed || strcmp(cli->setting[i].key, key) == 0;
+    const bool typed = *value == '/' || !cli->config_path || lg_cli_given(cli, key);
     const char *slash = typed ? NULL : strrchr(cli->config_path, '/');
     const size_t folder = slash ? (size_t)(slash - cli->config_path) + 1 : 0, size = folder + strlen(value) + 1;
     char *path = malloc(size);

@@ -226,7 +226,7 @@ const char *lg_config_get(const lg_config *config, const char *key)
     if (!row || strcmp(key, "model") == 0) return NULL;
     const char *model = lg_config_get(config, "model");
     const char *task = strcmp(key, "task") == 0 ? NULL : lg_config_get(config, "task");
-    const char *value = lg_option_default(row, model ? model : "", task ? task : "");
+    const char *value = lg_option_default(row, model ? model : "", task ? task : "", config);
     return value && *value == '=' ? lg_config_get(config, value + 1) : value;
 }
 

@@ -25,8 +25,9 @@ const lg_option_row *lg_option_find(const char *key);
 const lg_option_row *lg_option_row_at(int index);
 /* Do other keys begin with "key."? */
 bool lg_option_is_section(const char *key);
-/* The default for a model and task ("" where not known): text, "=KEY" (the value of another key) or NULL (none). */
-const char *lg_option_default(const lg_option_row *row, const char *model, const char *task);
+/* The default for a model and task ("" where not known): text, "=KEY" (the value of another key) or NULL (none). What depends
+ * on other keys is looked up in the configuration; without one (NULL) it is passed over. */
+const char *lg_option_default(const lg_option_row *row, const char *model, const char *task, const lg_config *config);
 /* Does a key pattern of the table stand for this key; with prefix: for a key below it? */
 bool lg_option_matches(const char *pattern, const char *key, bool prefix);
 /* Fails with "unknown key" and the nearest valid key or section; `where` begins the message. */

@@ -83,7 +83,7 @@ lg_status lg_noise_dump(lg_context *ctx, lg_problem *p, uint64_t iteration, cons
         return lg_fail(
             ctx, LG_ERR_UNSUPPORTED,
             "noise is dumped for estimator.method pathwise with estimators ste and gs alone, whose gradients "
-            "another program can recompute from it");
+            "another program can recompute from it: set estimator.method to pathwise");
     lg_job job = p->job; /* at the temperature of the iteration */
     job.tau = lg_job_tau(&p->job, iteration);
     job.tau_end = 0.0;

@@ -52,11 +52,19 @@ static const char *edge(const lg_job *job, const char *estimator, int i, double 
     const bool score = strcmp(estimator, "score") == 0;
     const bool diffusion = job->model->id == LG_MODEL_MK && i < 2;
     if (p > 0.0 && p < 1.0) return NULL;
+    if (job->loss == LG_LOSS_nll)
+        return p > 0.0 ? "the likelihood is 0: a site stayed unaware beside an aware one, which cannot be at 1"
+                       : "the likelihood is 0: a site turned aware, which cannot be at 0";
     if (job->model->id == LG_MODEL_PRW) return "the gradient is by logit p, and dp/dlogit = p (1 - p) is 0 here";
+    if (diffusion && score)
+        return p > 0.0 ? "at D = 1 no plane ever stays, and what never comes up has no score"
+                       : "at D = 0 no plane ever moves, and what never comes up has no score";
     if (diffusion)
         return p > 0.0 ? "at D = 1 no plane stays: no direction noise depends on D"
                        : "at D = 0 every plane stays: no direction noise depends on D";
-    if (p > 0.0) return score ? "at 1 an event of probability 1 has no score" : "the probability is at its end here";
+    if (p > 0.0)
+        return score ? "at 1 an event of probability 1 has no score"
+                     : "at 1 the probability is clamped: gs has no derivative there";
     if (score) return "at 0 the event never comes up, and what never comes up has no score";
     return "at 0 the probability is clamped: gs has no derivative there";
 }

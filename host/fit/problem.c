@@ -11,35 +11,29 @@
 
 /* ---- names to numbers ------------------------------------------------------------------------------------------- */
 
-typedef struct name_table {
-    const char *const *name;
-    size_t count;
-} name_table;
-
 #define LG_NAME_ROW(name, text) #name,
 static const char *const loss_names[] = {LG_LOSS_LIST(LG_NAME_ROW)};
-static const char *const optimizer_names[] = {LG_OPTIMIZER_LIST(LG_NAME_ROW)};
-static const char *const schedule_names[] = {LG_SCHEDULE_LIST(LG_NAME_ROW)};
 #undef LG_NAME_ROW
-#define LG_TABLE(names) ((name_table){names, sizeof names / sizeof *names})
 
-static lg_status choose(lg_context *ctx, const lg_config *c, const char *key, name_table table, int *out)
+lg_status lg_problem_choose(lg_context *ctx, const lg_config *c, const char *key, const char *const *names,
+                            size_t count, int *out)
 {
     const char *text;
     const lg_status status = lg_config_text(ctx, c, key, &text);
     if (status) return status;
-    for (size_t i = 0; text && i < table.count; i++)
-        if (strcmp(text, table.name[i]) == 0) {
+    for (size_t i = 0; text && i < count; i++)
+        if (strcmp(text, names[i]) == 0) {
             *out = (int)i;
             return LG_OK;
         }
-    const char *near = text ? lg_nearest(text, table.name, table.count) : NULL;
+    const char *near = text ? lg_nearest(text, names, count) : NULL;
     return lg_fail(ctx, LG_ERR_CONFIG, "%s: %s is \"%s\"%s%s%s", lg_config_origin(c, key), key, text ? text : "",
                    near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 /* Integers of the job, with the range that fits its fields. */
-static lg_status whole(lg_context *ctx, const lg_config *c, const char *key, int64_t low, int64_t high, int64_t *out)
+lg_status lg_problem_whole(lg_context *ctx, const lg_config *c, const char *key, int64_t low, int64_t high,
+                           int64_t *out)
 {
     const lg_status status = lg_config_int(ctx, c, key, out);
     if (status) return status;
@@ -51,7 +45,7 @@ static lg_status whole(lg_context *ctx, const lg_config *c, const char *key, int
 static lg_status whole32(lg_context *ctx, const lg_config *c, const char *key, int64_t low, int64_t high, uint32_t *out)
 {
     int64_t value = 0;
-    const lg_status status = whole(ctx, c, key, low, high, &value);
+    const lg_status status = lg_problem_whole(ctx, c, key, low, high, &value);
     *out = (uint32_t)value;
     return status;
 }
@@ -69,7 +63,7 @@ static lg_status read_model(lg_context *ctx, const lg_config *c, lg_job *job)
         return lg_fail(ctx, LG_ERR_CONFIG, "%s: there is no model \"%s\": expected si, prw or mk",
                        lg_config_origin(c, "model"), name);
     int task = 0;
-    if ((status = choose(ctx, c, "task", ((name_table){lg_task_names, LG_TASK_COUNT}), &task))) return status;
+    if ((status = lg_problem_choose(ctx, c, "task", lg_task_names, LG_TASK_COUNT, &task))) return status;
     job->task = (lg_task)task;
     if (job->task != LG_TASK_simulate && job->model->losses[task] == 0)
         return lg_fail(ctx, LG_ERR_UNSUPPORTED, "%s: model %s has no task %s (%s): use %s", lg_config_origin(c, "task"),
@@ -83,7 +77,7 @@ static lg_status read_loss(lg_context *ctx, const lg_config *c, lg_job *job)
 {
     int loss = 0;
     if (job->task == LG_TASK_simulate) return LG_OK;
-    lg_status status = choose(ctx, c, "loss", LG_TABLE(loss_names), &loss);
+    lg_status status = lg_problem_choose(ctx, c, "loss", loss_names, sizeof loss_names / sizeof *loss_names, &loss);
     if (status) return status;
     job->loss = (lg_loss)loss;
     const unsigned allowed = job->model->losses[job->task];
@@ -119,7 +113,7 @@ static lg_status read_sizes(lg_context *ctx, const lg_config *c, lg_job *job)
     if (!status) status = whole32(ctx, c, "fits", 1, LG_MAX_FITS, &job->fits);
     if (!status) status = whole32(ctx, c, "first_fit", 0, LG_MAX_FITS - (int64_t)job->fits, &job->first_fit);
     if (!status) status = lg_config_int(ctx, c, "seed", &seed);
-    if (!status) status = whole(ctx, c, "memory_limit", 0, INT64_MAX >> 20, &mib);
+    if (!status) status = lg_problem_whole(ctx, c, "memory_limit", 0, INT64_MAX >> 20, &mib);
     job->seed = (uint64_t)seed;
     job->memory_limit = (size_t)mib << 20;
     if (!status && job->task == LG_TASK_transition && job->steps != 1)
@@ -192,55 +186,6 @@ static lg_status read_params(lg_context *ctx, const lg_config *c, lg_problem *p)
     return LG_OK;
 }
 
-static lg_status read_optimizer(lg_context *ctx, const lg_config *c, lg_problem *p)
-{
-    lg_optimizer *o = &p->job.optimizer;
-    int kind = 0, schedule = 0;
-    int64_t epochs = 0;
-    lg_status status = choose(ctx, c, "optimizer.name", LG_TABLE(optimizer_names), &kind);
-    if (!status) status = choose(ctx, c, "optimizer.schedule", LG_TABLE(schedule_names), &schedule);
-    const struct {
-        const char *key;
-        double *to;
-    } reals[] = {{"optimizer.lr", &o->lr},           {"optimizer.momentum", &o->momentum},
-                 {"optimizer.beta1", &o->beta1},     {"optimizer.beta2", &o->beta2},
-                 {"optimizer.epsilon", &o->epsilon}, {"optimizer.decay", &o->decay},
-                 {"optimizer.period", &o->period},   {"optimizer.damping", &o->damping},
-                 {"optimizer.clip", &o->clip},       {"stop.tolerance", &p->stop_tolerance},
-                 {"stop.time", &p->stop_seconds}};
-    for (size_t i = 0; !status && i < sizeof reals / sizeof *reals; i++)
-        status = lg_config_real(ctx, c, reals[i].key, reals[i].to);
-    if (!status) status = whole(ctx, c, "iterations", 0, INT64_MAX, &p->iterations);
-    if (!status) status = whole(ctx, c, "stop.window", 0, INT64_MAX / 2, &p->stop_window);
-    if (!status) status = whole(ctx, c, "epochs", 0, INT32_MAX, &epochs);
-    if (status) return status;
-    if (epochs > 0 && p->job.task == LG_TASK_transition)
-        p->iterations = (epochs * p->job.pool + p->job.replicates - 1) / p->job.replicates;
-    o->kind = (lg_optimizer_kind)kind;
-    o->schedule = (lg_schedule)schedule;
-    o->iterations = (uint64_t)p->iterations;
-    return LG_OK;
-}
-
-/* lm is for losses of statistics, on backends that give their Jacobian. */
-static lg_status check_optimizer(lg_context *ctx, const lg_config *c, const lg_problem *p)
-{
-    const lg_job *job = &p->job;
-    const char *origin = lg_config_origin(c, "optimizer.name");
-    if (job->optimizer.kind != LG_OPTIMIZER_lm || job->task == LG_TASK_simulate) return LG_OK;
-    if (!job->target_stat)
-        return lg_fail(ctx, LG_ERR_UNSUPPORTED,
-                       "%s: optimizer.name lm takes the residuals of statistics, and task %s with loss %s compares "
-                       "states: use adam or sgd",
-                       origin, lg_task_name(job->task), loss_names[job->loss]);
-    if (p->backend->lm && p->backend->lm(job)) return LG_OK;
-    return lg_fail(
-        ctx, LG_ERR_UNSUPPORTED,
-        "%s: optimizer.name lm needs the Jacobian of the statistics, which %s does not give for model %s and "
-        "this estimator: set estimator.method to fd (or for prw on the cpu to pathwise or exact)",
-        origin, p->backend->name, job->model->name);
-}
-
 /* ---- building --------------------------------------------------------------------------------------------------- */
 
 static lg_status open_device(lg_context *ctx, const lg_config *c, lg_problem *p)
@@ -248,7 +193,7 @@ static lg_status open_device(lg_context *ctx, const lg_config *c, lg_problem *p)
     const char *device;
     int64_t threads = 0;
     lg_status status = lg_config_text(ctx, c, "device", &device);
-    if (!status) status = whole(ctx, c, "threads", 0, 4096, &threads);
+    if (!status) status = lg_problem_whole(ctx, c, "threads", 0, 4096, &threads);
     if (!status) status = lg_backend_open(ctx, device ? device : "auto", (int)threads, &p->backend, &p->device);
     if (!status) p->backend->describe(p->device, p->device_text, sizeof p->device_text);
     return status;
@@ -285,7 +230,7 @@ static lg_status plan_memory(lg_context *ctx, lg_problem *p)
     return p->backend->plan(ctx, p->device, &job, gradients, &p->plan);
 }
 
-static lg_status build(lg_context *ctx, const lg_config *config, lg_problem *p)
+static lg_status build_data(lg_context *ctx, const lg_config *config, lg_problem *p)
 {
     lg_status status = read_model(ctx, config, &p->job);
     if (!status) status = read_sizes(ctx, config, &p->job);
@@ -295,15 +240,29 @@ static lg_status build(lg_context *ctx, const lg_config *config, lg_problem *p)
     if (!status) status = open_device(ctx, config, p);
     if (!status) status = lg_problem_check_estimator(ctx, config, p);
     if (!status) status = lg_problem_load_data(ctx, config, p);
-    if (!status) status = lg_resample(ctx, config, p);
-    if (!status) status = read_optimizer(ctx, config, p);
+    return status ? status : lg_resample(ctx, config, p);
+}
+
+static lg_status build_fit(lg_context *ctx, const lg_config *config, lg_problem *p)
+{
+    lg_status status = lg_problem_read_optimizer(ctx, config, p);
     if (!status) status = lg_search_read(ctx, config, p);
     if (!status) status = lg_ensemble_apply(ctx, config, p);
     if (!status && p->job.task != LG_TASK_simulate) status = lg_method_open(ctx, &p->job, &p->backend, &p->device);
-    if (!status) status = check_optimizer(ctx, config, p);
+    if (!status) status = lg_problem_check_optimizer(ctx, config, p);
     if (!status) status = lg_problem_read_options(ctx, config, p);
     if (!status) status = plan_memory(ctx, p);
     if (!status) status = print_effective(ctx, config, p);
+    return status;
+}
+
+static lg_status build(lg_context *ctx, const lg_config *config, lg_problem *p)
+{
+    lg_config *own = NULL;
+    lg_status status = build_data(ctx, config, p);
+    if (!status) status = lg_problem_settle_optimizer(ctx, config, p, &own);
+    if (!status) status = build_fit(ctx, own ? own : config, p);
+    lg_config_free(own);
     return status;
 }
 

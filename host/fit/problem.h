@@ -41,6 +41,20 @@ lg_status lg_problem_load_data(lg_context *ctx, const lg_config *config, lg_prob
 lg_status lg_problem_read_estimator(lg_context *ctx, const lg_config *config, lg_job *job);
 lg_status lg_problem_check_estimator(lg_context *ctx, const lg_config *config, const lg_problem *problem);
 
+/* Fills optimiser, iterations and stop.*; the data are loaded. check: lm is for losses of statistics, on backends that give
+ * their Jacobian; the gradient method is placed before the device. settle: a default lm becomes adam on a device that has no
+ * Jacobian for it, in *own, a copy of the configuration to go on with; NULL where the configuration may stay. */
+lg_status lg_problem_read_optimizer(lg_context *ctx, const lg_config *config, lg_problem *problem);
+lg_status lg_problem_check_optimizer(lg_context *ctx, const lg_config *config, const lg_problem *problem);
+lg_status lg_problem_settle_optimizer(lg_context *ctx, const lg_config *config, const lg_problem *problem,
+                                      lg_config **own);
+
+/* The number of a key's name in a list; a whole number with the range that fits its field. */
+lg_status lg_problem_choose(lg_context *ctx, const lg_config *config, const char *key, const char *const *names,
+                            size_t count, int *out);
+lg_status lg_problem_whole(lg_context *ctx, const lg_config *config, const char *key, int64_t low, int64_t high,
+                           int64_t *out);
+
 /* Fills the options: checkpoint.* and run.time_limit. */
 lg_status lg_problem_read_options(lg_context *ctx, const lg_config *config, lg_problem *problem);
 

@@ -9,21 +9,6 @@ static const char *const methods[] = {LG_GRADIENT_LIST(LG_NAME_ROW)};
 static const char *const estimators[] = {LG_ESTIMATOR_LIST(LG_NAME_ROW)};
 #undef LG_NAME_ROW
 
-/* The option table has checked that the name is one of the list. */
-static lg_status name_index(lg_context *ctx, const lg_config *c, const char *key, const char *const *names,
-                            size_t count, int *out)
-{
-    const char *text;
-    const lg_status status = lg_config_text(ctx, c, key, &text);
-    for (size_t i = 0; !status && text && i < count; i++)
-        if (strcmp(text, names[i]) == 0) {
-            *out = (int)i;
-            return LG_OK;
-        }
-    return status ? status
-                  : lg_fail(ctx, LG_ERR_CONFIG, "%s: %s is \"%s\"", lg_config_origin(c, key), key, text ? text : "");
-}
-
 static lg_status check_method(lg_context *ctx, const lg_config *c, const lg_job *job)
 {
     const char *origin = lg_config_origin(c, "estimator.method");
@@ -56,12 +41,14 @@ lg_status lg_problem_read_estimator(lg_context *ctx, const lg_config *c, lg_job 
     int method = 0, binary = 0, categorical = 0;
     int64_t draws = 1;
     const char *v0 = NULL;
-    lg_status status = name_index(ctx, c, "estimator.method", methods, sizeof methods / sizeof *methods, &method);
+    lg_status status =
+        lg_problem_choose(ctx, c, "estimator.method", methods, sizeof methods / sizeof *methods, &method);
     if (!status)
-        status = name_index(ctx, c, "estimator.binary", estimators, sizeof estimators / sizeof *estimators, &binary);
+        status =
+            lg_problem_choose(ctx, c, "estimator.binary", estimators, sizeof estimators / sizeof *estimators, &binary);
     if (!status)
-        status = name_index(ctx, c, "estimator.categorical", estimators, sizeof estimators / sizeof *estimators,
-                            &categorical);
+        status = lg_problem_choose(ctx, c, "estimator.categorical", estimators, sizeof estimators / sizeof *estimators,
+                                   &categorical);
     if (!status) status = lg_config_int(ctx, c, "estimator.draws", &draws);
     if (!status) status = lg_config_real(ctx, c, "estimator.tau", &job->tau);
     if (!status) status = lg_config_real(ctx, c, "estimator.tau_end", &job->tau_end);

@@ -26,7 +26,7 @@ struct lg_search;
 typedef enum lg_search_kind { LG_SEARCH_gradient, LG_SEARCH_LIST(LG_SEARCH_ENUM) LG_SEARCH_KINDS } lg_search_kind;
 #undef LG_SEARCH_ENUM
 
-/* The settings method.*; see config/options.c for what they mean. */
+/* The settings method.*; see config/option_table.c for what they mean. */
 typedef struct lg_search_plan {
     lg_search_kind kind;
     uint32_t population;

@@ -20,6 +20,7 @@ data: {record_every: 4, generate: {runs: 8, steps: 12, params: {beta: 0.3}}}
 replicates: 6
 steps: 12
 iterations: 20
+estimator: {method: pathwise}
 optimizer: {lr: 1.0e-3}
 device: cpu
 YAML
@@ -63,7 +64,7 @@ alike pattern "1 2 3 4" pattern.yaml
 alike likelihood 3 news.yaml --set loss=nll
 alike count 3 news.yaml --set loss=count
 alike runs 3 runs.yaml
-alike mean 4 pattern.yaml --set task=trajectory --set loss=stat --set data.record_every=5
+alike mean 4 pattern.yaml --set task=trajectory --set loss=stat --set estimator.method=pathwise --set data.record_every=5
 alike plateau 3 news.yaml --set fits=3 --set iterations=200 --set stop.window=10 --set stop.tolerance=0.2
 alike ensemble 3 walk.yaml --set ensemble.starts=random --set ensemble.size=2 --set ensemble.bootstrap=1
 alike idle 4 news.yaml --set replicates=3 # one process has nothing to do

@@ -164,8 +164,9 @@ Test(replicates, patterns)
 
 Test(replicates, statistics)
 {
-    check(SETTINGS(NEWS, "task=trajectory", "steps=6", "data.record_every=2"));
-    check(SETTINGS(PATTERN, "task=trajectory", "data.generate.steps=10", "data.record_every=5"));
+    check(SETTINGS(NEWS, "task=trajectory", "estimator.method=pathwise", "steps=6", "data.record_every=2"));
+    check(SETTINGS(PATTERN, "task=trajectory", "estimator.method=pathwise", "data.generate.steps=10",
+                   "data.record_every=5"));
 }
 
 Test(replicates, scores)

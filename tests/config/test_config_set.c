@@ -22,17 +22,30 @@ Test(config_set, defaults_by_model_and_task)
         {"mk", NULL, "loss", "log_sse"},
         {"mk", "transition", "loss", "sse"},
         {"mk", "trajectory", "loss", "stat"},
-        {"si", NULL, "optimizer.name", "sgd"},
-        {"prw", NULL, "optimizer.name", "adam"},
+        {"si", NULL, "optimizer.name", "adam"},
+        {"si", NULL, "optimizer.lr", "0.05"},
+        {"si", NULL, "optimizer.schedule", "cosine"},
+        {"si", NULL, "estimator.method", "pathwise"},
+        {"si", "trajectory", "estimator.method", "fd"},
+        {"si", "trajectory", "optimizer.name", "lm"},
+        {"si", "trajectory", "optimizer.lr", NULL},
+        {"si", "stability", "optimizer.name", "adam"},
+        {"prw", NULL, "optimizer.name", "lm"},
+        {"prw", NULL, "estimator.method", "pathwise"},
+        {"prw", NULL, "optimizer.lr", NULL},
         {"mk", NULL, "optimizer.name", "sgd"},
-        {"si", NULL, "optimizer.lr", "1e-7"},
-        {"prw", NULL, "optimizer.lr", "0.01"},
         {"mk", NULL, "optimizer.lr", "0.05"},
-        {"si", NULL, "iterations", "6000"},
-        {"prw", NULL, "iterations", "10000"},
+        {"mk", NULL, "optimizer.schedule", "constant"},
+        {"mk", NULL, "estimator.method", "pathwise"},
+        {"mk", "transition", "optimizer.name", "adam"},
+        {"mk", "trajectory", "optimizer.name", "lm"},
+        {"mk", "formation", "optimizer.name", "lm"},
+        {"mk", "formation", "estimator.method", "fd"},
+        {"si", NULL, "iterations", "400"},
+        {"prw", NULL, "iterations", "200"},
         {"mk", NULL, "iterations", "4000"},
         {"si", NULL, "replicates", "128"},
-        {"si", "trajectory", "replicates", "1"},
+        {"si", "trajectory", "replicates", "4"},
         {"prw", NULL, "replicates", "1500"},
         {"mk", NULL, "replicates", "1"},
         {"si", "trajectory", "data.start", "centre"},
@@ -170,6 +183,41 @@ Test(config_set, accepted_forms)
     end(&f);
 }
 
+/* Defaults that hang on other keys: what the user sets decides the rest. */
+Test(config_set, defaults_by_other_keys)
+{
+    static const struct {
+        const char *model, *task, *set, *to, *key, *value;
+    } cases[] = {
+        {"si", "transition", "optimizer.name", "sgd", "optimizer.lr", "1e-7"},
+        {"si", "transition", "optimizer.name", "sgd", "iterations", "6000"},
+        {"si", "transition", "optimizer.name", "sgd", "optimizer.schedule", "constant"},
+        {"si", "transition", "optimizer.lr", "0.01", "optimizer.schedule", "constant"},
+        {"si", "trajectory", "optimizer.name", "adam", "optimizer.lr", "0.05"},
+        {"si", "trajectory", "estimator.binary", "gs", "estimator.method", "pathwise"},
+        {"si", "trajectory", "estimator.tau", "0.5", "optimizer.name", "adam"},
+        {"prw", "trajectory", "optimizer.name", "adam", "optimizer.lr", "0.1"},
+        {"prw", "trajectory", "optimizer.name", "sgd", "optimizer.lr", NULL},
+        {"prw", "trajectory", "optimizer.lr", "0.01", "optimizer.name", "adam"},
+        {"prw", "trajectory", "ensemble.sweep.optimizer.lr", "[0.01, 0.1]", "optimizer.name", "adam"},
+        {"prw", "trajectory", "estimator.method", "score", "optimizer.name", "adam"},
+        {"prw", "trajectory", "estimator.method", "exact", "optimizer.name", "lm"},
+        {"mk", "stability", "loss", "sse", "optimizer.name", "adam"},
+        {"mk", "stability", "loss", "mse", "optimizer.lr", "0.005"},
+        {"mk", "stability", "optimizer.name", "adam", "optimizer.lr", "0.005"},
+        {"mk", "formation", "optimizer.name", "adam", "optimizer.lr", "0.02"},
+        {"mk", "formation", "estimator.method", "score", "optimizer.name", "adam"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fixture f = begin();
+        set_ok(&f, "model", cases[i].model);
+        set_ok(&f, "task", cases[i].task);
+        set_ok(&f, cases[i].set, cases[i].to);
+        expect_value(&f, cases[i].key, cases[i].value);
+        end(&f);
+    }
+}
+
 Test(config_set, typed_getters)
 {
     fixture f = begin();
@@ -181,11 +229,14 @@ Test(config_set, typed_getters)
     expect_message(&f, "iterations has no value: its default depends on model");
     set_ok(&f, "model", "prw");
     cr_assert_eq(lg_config_int(f.ctx, f.config, "iterations", &whole), LG_OK);
-    cr_assert_eq(whole, 10000);
+    cr_assert_eq(whole, 200);
+    cr_assert_eq(lg_config_real(f.ctx, f.config, "optimizer.lr", &real), LG_ERR_CONFIG);
+    expect_message(&f, "optimizer.lr has no value: set it");
+    set_ok(&f, "optimizer.name", "adam");
     cr_assert_eq(lg_config_real(f.ctx, f.config, "optimizer.lr", &real), LG_OK);
-    cr_assert_eq(real, 0.01);
+    cr_assert_eq(real, 0.1);
     cr_assert_eq(lg_config_real(f.ctx, f.config, "iterations", &real), LG_OK);
-    cr_assert_eq(real, 10000.0);
+    cr_assert_eq(real, 2000.0);
     cr_assert_eq(lg_config_text(f.ctx, f.config, "loss", &text), LG_OK);
     cr_assert_str_eq(text, "sse");
     cr_assert_eq(lg_config_text(f.ctx, f.config, "data.msd", &text), LG_OK);

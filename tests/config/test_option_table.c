@@ -1,7 +1,7 @@
 /* The table of keys: every row is well formed, every default passes the row's own check. */
 #include "helpers.h"
 
-#include "config/options.h"
+#include "config/option_table.h"
 
 static const char *const models[] = {"si", "prw", "mk", ""};
 static const char *const tasks[] = {"simulate", "transition", "trajectory", "formation", "stability", ""};
@@ -41,7 +41,7 @@ Test(option_table, defaults_pass_their_own_checks_and_are_canonical)
         const lg_option_row *row = lg_option_row_at(i);
         for (int m = 0; m < 4; m++) {
             for (int t = 0; t <= LG_TASK_COUNT; t++) {
-                const char *value = lg_option_default(row, models[m], tasks[t]);
+                const char *value = lg_option_default(row, models[m], tasks[t], NULL);
                 if (!value || *value == '=') {
                     cr_assert(!value || lg_option_find(value + 1));
                     continue;
@@ -55,15 +55,37 @@ Test(option_table, defaults_pass_their_own_checks_and_are_canonical)
     }
 }
 
+/* The rows of defaults name keys that exist, in conditions too, and values that pass their key's check in canonical form. */
+Test(option_table, rows_of_defaults)
+{
+    for (int i = 0; i < lg_option_default_count; i++) {
+        const lg_option_default_row *d = &lg_option_defaults[i];
+        const lg_option_row *row = lg_option_find(d->key);
+        cr_assert_not_null(row, "%s", d->key);
+        cr_assert(!*d->task || lg_task_find(d->task) < LG_TASK_COUNT, "%s: %s", d->key, d->task);
+        for (const char *when = d->when; *when; when += strcspn(when, " "), when += *when == ' ') {
+            char key[64];
+            snprintf(key, sizeof key, "%.*s", (int)strcspn(when, "= "), when);
+            cr_assert_not_null(lg_option_find(key), "%s: condition %s", d->key, when);
+            cr_assert_str_neq(key, d->key);
+        }
+        if (!d->value || *d->value == '=') continue;
+        char *checked = NULL;
+        cr_assert_eq(lg_value_check(NULL, "", row, d->value, &checked), LG_OK, "%s: %s", d->key, d->value);
+        cr_assert_str_eq(checked, d->value, "%s", d->key);
+        free(checked);
+    }
+}
+
 Test(option_table, models_and_tasks_agree_with_the_descriptors)
 {
     char range[96] = "";
     for (int m = 0; m < lg_model_count(); m++) {
         const lg_model_desc *model = lg_model_at(m);
         snprintf(range + strlen(range), sizeof range - strlen(range), "%s%s", m ? "|" : "", model->name);
-        const char *task = lg_option_default(lg_option_find("task"), model->name, "");
+        const char *task = lg_option_default(lg_option_find("task"), model->name, "", NULL);
         cr_assert_str_eq(task, tasks[model->default_task]);
-        const char *binary = lg_option_default(lg_option_find("estimator.binary"), model->name, task);
+        const char *binary = lg_option_default(lg_option_find("estimator.binary"), model->name, task, NULL);
         cr_assert_str_eq(binary, model->default_binary == LG_ESTIMATOR_gs ? "gs" : "ste");
     }
     cr_assert_str_eq(lg_option_find("model")->option.range, range);
@@ -86,7 +108,7 @@ Test(option_table, default_losses_are_those_of_the_models)
         const lg_model_desc *model = lg_model_at(m);
         for (int t = 0; t < LG_TASK_COUNT; t++) {
             if (!model->losses[t]) continue;
-            const char *loss = lg_option_default(lg_option_find("loss"), model->name, tasks[t]);
+            const char *loss = lg_option_default(lg_option_find("loss"), model->name, tasks[t], NULL);
             cr_assert_str_eq(loss, losses[model->default_loss[t]], "%s %s", model->name, tasks[t]);
         }
     }

@@ -22,6 +22,9 @@ expect() {
 quick="--runs 40 --reference-runs 40 --threads 1"
 expect 0 '^37 of 37 rows pass$' gradcheck si $quick
 expect 0 'closed form of the expected loss' gradcheck prw $quick --estimators gs,score,exact
+# every task and loss of a model with every estimator it has: si 2 with 5 + 4 with 5 + nll with 2, prw 6, mk 7 with 5
+expect 0 '^12 of 12 rows pass$' gradcheck prw $quick
+expect 0 '^175 of 175 rows pass$' gradcheck mk --runs 20 --reference-runs 20 --threads 1
 expect 0 '"rows": 25, "failed": 0}' gradcheck mk --task stability --loss sse $quick --json
 expect 0 '5 of 5 rows pass' gradcheck si --task transition --loss sse $quick --out "$work/table.csv"
 head -1 "$work/table.csv" | grep -q '^model,task,loss,estimator,param,mean,error,sd,reference,' || fail "columns of the CSV"
@@ -30,6 +33,14 @@ expect 2 'table.csv' gradcheck si --task transition --loss sse $quick --out "$wo
 if command -v gnuplot >/dev/null 2>&1; then
     expect 0 'rows pass' gradcheck prw $quick --out "$work/picture.png"
     [ -s "$work/picture.png" ] || fail "no picture"
+fi
+# at the ends of a parameter: not finite, JSON and picture all the same
+end="--task transition --loss nll --set params.beta.start=0 --set params.beta.bounds=[0,1]"
+expect 1 'the likelihood is 0: a site turned aware' gradcheck si $end $quick
+expect 1 '"mean": null' gradcheck si $end $quick --json
+if command -v gnuplot >/dev/null 2>&1; then
+    expect 1 '0 of 2 rows pass' gradcheck si $end $quick --out "$work/end.png"
+    [ -s "$work/end.png" ] || fail "no picture of what is not finite"
 fi
 expect 2 'did you mean score' gradcheck si --estimators skore
 expect 2 "did you mean 'si'" gradcheck sii

@@ -15,17 +15,17 @@ Test(checkpoint_file, another_configuration_is_refused_by_name)
                  {"iterations=21", "iterations is 21 now and was 20 then"},
                  {"params.p_center.start=0.61", "params.p_center is {start: 0.61} now"},
                  {"data.generate.seed=5", "data.generate.seed"}};
-    lg_problem *p = make_problem(ctx, SETTINGS(WALK, "iterations=20")), *q;
+    lg_problem *p = make_problem(ctx, SETTINGS(WALK, "iterations=20", "optimizer.lr=0.01")), *q;
     lg_result *r;
     stop_at(p, 5, false);
     for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
-        q = make_problem(ctx, SETTINGS(WALK, "iterations=20", other[i].setting));
+        q = make_problem(ctx, SETTINGS(WALK, "iterations=20", "optimizer.lr=0.01", other[i].setting));
         cr_expect_eq(go(q, true, NULL, 0, &r), LG_ERR_CONFIG);
         cr_expect_not_null(strstr(lg_context_message(ctx), other[i].text), "%s", lg_context_message(ctx));
         lg_problem_free(q);
     }
-    q = make_problem(ctx, SETTINGS(WALK, "iterations=20", "threads=1", "output.trace=t.csv", "checkpoint.seconds=5",
-                                   "memory_limit=100", "stop.time=1000"));
+    q = make_problem(ctx, SETTINGS(WALK, "iterations=20", "optimizer.lr=0.01", "threads=1", "output.trace=t.csv",
+                                   "checkpoint.seconds=5", "memory_limit=100", "stop.time=1000"));
     lg_result_free(finish(q, true));
     lg_problem_free(q);
 

@@ -188,10 +188,10 @@ Test(thread_invariance, si_rows_and_checkpoints)
     double first[2] = {0};
     for (int k = 0; k < 3; k++) {
         lg_problem *p =
-            make_problem(ctx,
-                         SETTINGS("model=si", "task=stability", "data.generate.params.beta=0.4", "data.generate.runs=1",
-                                  "data.generate.steps=30", "lattice.height=600", "lattice.width=600", "steps=30",
-                                  "params.beta.start=0.3", "device=cpu", variants[k][0], variants[k][1]));
+            make_problem(ctx, SETTINGS("model=si", "task=stability", "estimator.method=pathwise",
+                                       "data.generate.params.beta=0.4", "data.generate.runs=1",
+                                       "data.generate.steps=30", "lattice.height=600", "lattice.width=600", "steps=30",
+                                       "params.beta.start=0.3", "device=cpu", variants[k][0], variants[k][1]));
         lg_problem_info info;
         double beta = 0.3, value[2];
         lg_problem_describe(p, &info);

@@ -73,7 +73,8 @@ Test(fit_lm, refusals)
     expect(LG_ERR_UNSUPPORTED, "task transition with loss sse compares states",
            SETTINGS("model=si", "data.generate.params.beta=0.3", "optimizer.name=lm", "device=cpu"));
     expect(LG_ERR_UNSUPPORTED, "set estimator.method to fd",
-           SETTINGS("model=si", "task=trajectory", "data.generate.params.beta=0.3", "optimizer.name=lm", "device=cpu"));
+           SETTINGS("model=si", "task=trajectory", "estimator.method=pathwise", "data.generate.params.beta=0.3",
+                    "optimizer.name=lm", "device=cpu"));
     expect(LG_ERR_UNSUPPORTED, "needs the Jacobian", SETTINGS(LM, "estimator.method=score"));
 }
 

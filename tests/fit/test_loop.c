@@ -32,8 +32,8 @@ static lg_result *fit(lg_problem *p)
 /* The trace is what the optimiser's equations give from the recorded gradients: SGD p - lr g, and its momentum. */
 Test(fit_loop, sgd_updates)
 {
-    lg_problem *p =
-        make_problem(ctx, SETTINGS(SI, "params.beta.start=0.5", "optimizer.lr=1e-5", "iterations=20", "replicates=16"));
+    lg_problem *p = make_problem(ctx, SETTINGS(SI, "params.beta.start=0.5", "optimizer.name=sgd", "optimizer.lr=1e-5",
+                                               "iterations=20", "replicates=16"));
     lg_result *r = fit(p);
     const double *row = lg_result_trace(r, 0);
     for (int i = 0; i < 20; i++) {
