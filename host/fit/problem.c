@@ -212,6 +212,7 @@ static lg_status read_optimizer(lg_context *ctx, const lg_config *c, lg_problem 
         status = lg_config_real(ctx, c, reals[i].key, reals[i].to);
     if (!status) status = whole(ctx, c, "iterations", 0, INT64_MAX, &p->iterations);
     if (!status) status = whole(ctx, c, "stop.window", 0, INT64_MAX / 2, &p->stop_window);
+    if (!status) status = whole(ctx, c, "errors.evaluations", 0, INT32_MAX, &p->error_evaluations);
     if (!status) status = whole(ctx, c, "epochs", 0, INT32_MAX, &epochs);
     if (status) return status;
     if (epochs > 0 && p->job.task == LG_TASK_transition)
@@ -328,9 +329,9 @@ void lg_problem_free(lg_problem *p)
     if (!p) return;
     if (p->batch) p->backend->destroy(p->batch);
     if (p->device) p->backend->close(p->device);
-    void *const owned[] = {p->start,         p->target,     p->record,      p->target_stat,
-                           p->weight_stat,   p->params,     p->config_yaml, p->checkpoint,
-                           p->fit_optimizer, p->fit_target, p->fit_weight,  p->resample};
+    void *const owned[] = {p->start,      p->target,     p->record,      p->target_stat, p->weight_stat,
+                           p->whiten,     p->params,     p->config_yaml, p->checkpoint,  p->fit_optimizer,
+                           p->fit_target, p->fit_weight, p->resample};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     lg_ensemble_close(&p->ensemble);
     lg_sample_close(&p->sample);
