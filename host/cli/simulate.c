@@ -302,7 +302,7 @@ static void print_summary(const simulation *s)
 }
 
 /* States are NumPy arrays; another ending would have other programs take the file for something else. */
-static lg_status check_out(const lg_cli *cli)
+static lg_status check_out(lg_cli *cli)
 {
     const size_t length = cli->out ? strlen(cli->out) : 0;
     if (!cli->out || (length > 4 && strcmp(cli->out + length - 4, ".npy") == 0))
