@@ -293,6 +293,11 @@ LG_API const double *lg_result_params(const lg_result *result, int fit);
 LG_API double lg_result_loss(const lg_result *result, int fit);
 /* Mean and standard deviation of the last `count` iterates (fewer if fewer were made); each [params]. */
 LG_API void lg_result_tail(const lg_result *result, int fit, int64_t count, double *mean, double *sd);
+/* Standard errors of where a fit of statistics ended (lg_result_end), and 95 % intervals; each [params], NaN for a parameter that
+ * was fixed or ended on a bound. They hold the scatter of the data, and how far the end is from the optimum; docs/errorbars.md has
+ * the equations. false: there are none; the note says how they were made, or why there are none. */
+LG_API bool lg_result_errors(const lg_result *result, int fit, double *error, double *low, double *high);
+LG_API const char *lg_result_error_note(const lg_result *result);
 /* Trace rows of a fit: [iterations][params + 3] = loss, parameters, learning rate, gradient norm.
  * Row i holds the parameters BEFORE update i, with the loss and gradient found there. */
 LG_API const double *lg_result_trace(const lg_result *result, int fit);

@@ -58,6 +58,9 @@ typedef struct lg_job {
     uint32_t records;
     const uint32_t *record;
     const double *target_stat, *weight_stat;
+    /* Lower triangle U [K][K], K = lg_job_statistics: residuals are U (s - target), each with weight 1. NULL: residuals are
+     * s - target with weights weight_stat. Backends whose optimiser runs on the host know it (backend/hosted.h), no others. */
+    const double *whiten;
 
     /* Optimisation: start values [fits][params]; see rules/optimizer.h. */
     const double *params;
@@ -192,7 +195,7 @@ typedef struct lg_backend {
     lg_status (*get_loss)(lg_context *ctx, lg_dbatch *batch, double *loss);         /* [F] */
     lg_status (*get_gradient)(lg_context *ctx, lg_dbatch *batch, double *gradient); /* [F][P] */
     lg_status (*get_statistics)(lg_context *ctx, lg_dbatch *batch, double *values); /* [F][records][statistics] */
-    /* Jacobian of the statistics, d s_k / d p_i in the model's native coordinates, after forward with keep:
+    /* Jacobian of the statistics, d s_k / d p_i in the model's native coordinates, after backward:
      * [F][records x statistics][P]. NULL: the backend cannot. LG_ERR_UNSUPPORTED: not for this model and task. */
     lg_status (*get_jacobian)(lg_context *ctx, lg_dbatch *batch, double *jacobian);
     lg_status (*get_states)(lg_context *ctx, lg_dbatch *batch, uint32_t fit, uint32_t first, uint32_t count, void *out);

@@ -208,6 +208,8 @@ static lg_status fd_loss(lg_context *ctx, lg_dbatch *b)
     lg_status status = backend->loss(ctx, b->inner);
     if (!status) status = backend->get_loss(ctx, b->inner, b->loss);
     if (!status && b->job.target_stat) status = backend->get_statistics(ctx, b->inner, b->statistics);
+    for (size_t i = 0; !status && b->job.whiten && i < b->job.fits; i++)
+        b->loss[i] = lg_hosted_stat_loss(&b->fits, (uint32_t)(i / b->points), b->statistics + i * K);
     for (size_t f = 0; !status && f < b->fits.job->fits; f++) {
         if (b->fits.state[f].frozen) continue;
         b->fits.loss[f] = b->loss[f * b->points];

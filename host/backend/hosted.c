@@ -44,7 +44,11 @@ lg_status lg_hosted_open(lg_context *ctx, const lg_job *job, lg_hosted *h)
     h->loss = calloc(F, sizeof *h->loss);
     h->statistics = calloc(F * lg_job_statistics(job) + 1, sizeof *h->statistics);
     h->state = calloc(F, sizeof *h->state);
-    if (h->params && h->gradient && h->loss && h->statistics && h->state) {
+    const size_t K = lg_job_statistics(job) + 1;
+    h->residual = calloc(K, sizeof *h->residual);
+    h->white = calloc(K, sizeof *h->white);
+    h->rows = calloc(K * P, sizeof *h->rows);
+    if (h->params && h->gradient && h->loss && h->statistics && h->state && h->residual && h->white && h->rows) {
         lg_hosted_take_params(h, job->params);
         return LG_OK;
     }
@@ -59,6 +63,9 @@ void lg_hosted_close(lg_hosted *h)
     free(h->loss);
     free(h->statistics);
     free(h->state);
+    free(h->residual);
+    free(h->white);
+    free(h->rows);
 }
 
 void lg_hosted_take_params(lg_hosted *h, const double *params)
@@ -69,9 +76,64 @@ void lg_hosted_take_params(lg_hosted *h, const double *params)
         lg_optimizer_start(lg_job_optimizer(h->job, f), h->params + f * P, &h->state[f]);
 }
 
+/* ---- losses and updates ----------------------------------------------------------------------------------------- */
+
+/* out[K][columns] = U in, or in as it is where the job does not whiten. */
+static const double *whitened(const lg_job *job, size_t columns, const double *in, double *out)
+{
+    const size_t K = lg_job_statistics(job);
+    if (!job->whiten) return in;
+    memset(out, 0, K * columns * sizeof *out);
+    for (size_t k = 0; k < K; k++)
+        for (size_t l = 0; l <= k; l++)
+            for (size_t c = 0; c < columns; c++) out[k * columns + c] += job->whiten[k * K + l] * in[l * columns + c];
+    return out;
+}
+
+/* U (s - target); the weights that go with them are *weight. */
+static const double *residuals(lg_hosted *h, uint32_t f, const double *s, const double **weight)
+{
+    const size_t K = lg_job_statistics(h->job), at = lg_job_statistic_offset(h->job, f);
+    for (size_t k = 0; k < K; k++) h->residual[k] = s[k] - h->job->target_stat[at + k];
+    *weight = h->job->weight_stat + at;
+    const double *r = whitened(h->job, 1, h->residual, h->white);
+    for (size_t k = 0; k < K && h->job->whiten; k++) h->residual[k] = 1.0; /* its room is free now */
+    if (h->job->whiten) *weight = h->residual;
+    return r;
+}
+
+double lg_hosted_stat_loss(lg_hosted *h, uint32_t f, const double *s)
+{
+    const double *weight, *r = residuals(h, f, s, &weight);
+    double loss = 0.0;
+    for (size_t k = 0; k < lg_job_statistics(h->job); k++) loss += weight[k] * r[k] * r[k];
+    return loss;
+}
+
+/* lm: J^T W J and, as half of the gradient, J^T W r with the residuals of the point itself. The difference of two losses has the
+ * same mean but for d/dx of the residuals' own variance, which pulls towards parameters with quieter statistics; the
+ * residuals here have noise of their own, nearly independent of the Jacobian's. */
+static void update_by_normal_equations(lg_hosted *h, uint32_t f, const double *jacobian, double *row)
+{
+    const int P = h->job->model->params, K = (int)lg_job_statistics(h->job);
+    const size_t at = (size_t)f * (size_t)P;
+    double normal[LG_OPT_MAX_PARAMS * LG_OPT_MAX_PARAMS], rhs[LG_OPT_MAX_PARAMS];
+    const double *weight, *r = residuals(h, f, h->statistics + (size_t)f * (size_t)K, &weight);
+    const double *J = whitened(h->job, (size_t)P, jacobian + at * (size_t)K, h->rows);
+    lg_normal_equations(K, P, J, weight, r, normal, rhs);
+    for (int i = 0; i < P; i++) h->gradient[at + (size_t)i] = 2.0 * rhs[i];
+    lg_optimizer_update(lg_job_optimizer(h->job, f), &h->state[f], h->loss[f], h->gradient + at, normal, h->params + at,
+                        row);
+}
+
 void lg_hosted_update(lg_hosted *h, const double *jacobian, double *rows)
 {
-    lg_update_fits(h->job, h->loss, h->gradient, jacobian, h->state, h->params, rows);
+    if (!jacobian) {
+        lg_update_fits(h->job, h->loss, h->gradient, NULL, h->state, h->params, rows);
+        return;
+    }
+    for (uint32_t f = 0; f < h->job->fits; f++)
+        update_by_normal_equations(h, f, jacobian, rows + (size_t)f * ((size_t)h->job->model->params + 3));
 }
 
 bool lg_hosted_any_frozen(const lg_hosted *h)

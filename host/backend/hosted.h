@@ -9,6 +9,7 @@ typedef struct lg_hosted {
     double *params, *loss, *gradient; /* [F][P], [F], [F][P] in the model's native coordinates */
     double *statistics;               /* [F][records][statistics] */
     lg_fit_state *state;              /* [F] */
+    double *residual, *white, *rows;  /* [K], [K], [K][P] of one fit; weights 1 where the job whitens */
 } lg_hosted;
 
 /* The device of such a backend: the one behind it. Only hosted.c, fd.c and exact.c know it by this name. */
@@ -30,7 +31,10 @@ extern const lg_backend lg_backend_fd, lg_backend_exact;
 lg_status lg_hosted_open(lg_context *ctx, const lg_job *job, lg_hosted *fits); /* parameters: job->params */
 void lg_hosted_close(lg_hosted *fits);
 void lg_hosted_take_params(lg_hosted *fits, const double *params);
-/* One optimiser update of every fit from loss and gradient (lm: and Jacobian, else NULL); rows [F][P + 3]. */
+/* Loss of statistics s[K] of a fit. */
+double lg_hosted_stat_loss(lg_hosted *fits, uint32_t fit, const double *s);
+/* One optimiser update of every fit from loss and gradient; rows [F][P + 3]. lm: from the Jacobian [F][K][P] and the residuals
+ * of the statistics, else NULL. */
 void lg_hosted_update(lg_hosted *fits, const double *jacobian, double *rows);
 bool lg_hosted_any_frozen(const lg_hosted *fits);
 /* Gradient of coordinate i in the model's native coordinate, from that in the optimiser's. */

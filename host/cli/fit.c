@@ -74,19 +74,31 @@ static void estimate(const fit_run *r, int fit, double *mean, double *sd)
                    sd);
 }
 
+/* One fit: its estimate with standard errors and intervals where there are some, else the scatter of the last iterates. */
 static void print_one(const fit_run *r)
 {
-    double start[MAX_PARAMS], mean[MAX_PARAMS], sd[MAX_PARAMS];
+    double start[MAX_PARAMS], mean[MAX_PARAMS], sd[MAX_PARAMS], error[MAX_PARAMS], low[MAX_PARAMS], high[MAX_PARAMS];
+    const bool errors = lg_result_errors(r->result, 0, error, low, high);
     lg_problem_start(r->problem, 0, start);
     estimate(r, 0, mean, sd);
-    printf("\n%-12s %10s %10s %10s\n", "parameter", "start", "estimate", "sd");
+    printf("\n%-12s %10s %10s %10s", "parameter", "start", "estimate", errors ? "s.e." : "sd");
+    if (errors) printf(" %10s %10s", "2.5 %", "97.5 %");
+    putchar('\n');
     for (int p = 0; p < r->info.params; p++) {
         printf("%-12s %10.5g ", lg_model_param(r->info.model_index, p)->name, start[p]);
-        if (lg_problem_is_fitted(r->problem, p)) printf("%10.5g %10.2g\n", mean[p], sd[p]);
-        else printf("%10.5g %10s\n", start[p], "fixed");
+        if (!lg_problem_is_fitted(r->problem, p)) printf("%10.5g %10s\n", start[p], "fixed");
+        else if (!errors) printf("%10.5g %10.2g\n", mean[p], sd[p]);
+        else if (isfinite(error[p])) printf("%10.5g %10.2g %10.5g %10.5g\n", mean[p], error[p], low[p], high[p]);
+        else printf("%10.5g %10s\n", mean[p], "at bound");
     }
-    printf("estimate, sd: mean and standard deviation of the last %lld iterates\n",
-           (long long)tail_length(r->result, 0));
+    if (errors) {
+        printf("estimate: mean of the last %lld iterates; s.e. and 95 %% interval %s\n",
+               (long long)tail_length(r->result, 0), lg_result_error_note(r->result));
+    } else {
+        printf("estimate, sd: mean and standard deviation of the last %lld iterates\n",
+               (long long)tail_length(r->result, 0));
+        printf("standard errors: %s\n", lg_result_error_note(r->result));
+    }
     printf("loss %.6g after %lld iterations in %.1f s (%s)\n", lg_result_loss(r->result, 0),
            (long long)lg_result_iterations(r->result, 0), lg_result_seconds(r->result), lg_result_reason(r->result, 0));
 }

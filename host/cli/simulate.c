@@ -301,6 +301,17 @@ static void print_summary(const simulation *s)
     }
 }
 
+/* States are NumPy arrays; another ending would have other programs take the file for something else. */
+static lg_status check_out(lg_cli *cli)
+{
+    const size_t length = cli->out ? strlen(cli->out) : 0;
+    if (!cli->out || (length > 4 && strcmp(cli->out + length - 4, ".npy") == 0))
+        return lg_cli_check_free(cli, "--out", cli->out);
+    return lg_cli_fail(cli, LG_ERR_USAGE,
+                       "simulate: --out is '%s': states are written as NumPy arrays, expected a name that ends in .npy",
+                       cli->out);
+}
+
 static lg_status simulate(simulation *s)
 {
     lg_cli *cli = s->cli;
@@ -308,7 +319,7 @@ static lg_status simulate(simulation *s)
     lg_status status = lg_cli_configure(cli, cli->arguments ? cli->argument[0] : NULL, "task=simulate");
     if (!status) status = lg_cli_plan(cli, NULL, &done);
     if (status || done) return status;
-    status = lg_cli_check_free(cli, "--out", cli->out);
+    status = check_out(cli);
     if (!status) status = lg_cli_check_free(cli, "--stats", s->stats_path);
     if (!status) status = lg_cli_check_free(cli, "--picture", s->picture_path);
     if (!status) status = lg_problem_create(cli->ctx, cli->config, &s->problem);

@@ -66,9 +66,9 @@ int lg_ensemble_coordinates(const lg_ensemble *e, uint32_t g, double *out);
 
 /* ---- resampling ------------------------------------------------------------------------------------------------ */
 
-/* What the data are made of, for the bootstrap: independent clusters (tracks, walkers, runs), each with its part of every
+/* What the data are made of, for the bootstrap and for standard errors: independent clusters (tracks, walkers, runs), each with its part of every
  * target value, target[k] = scale * (sum over clusters of sum[c][k]) / (sum over clusters of count[c][k]); or values with
- * standard errors. Kept only where there is a bootstrap. */
+ * standard errors. Kept where lg_data_keeps says so. */
 typedef struct lg_sample {
     uint32_t clusters;   /* of transitions: runs, whose pairs follow one another in the pool; 0: no clusters */
     size_t values;       /* row length of sum and count */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fit/errors.h"
 #include "fit/loop.h"
 
 static size_t columns(const lg_problem *p)
@@ -51,6 +52,7 @@ lg_result *lg_loop_result(const lg_problem *p)
         lg_problem_start(p, (int)f, r->fit[f].params);
         if (r->coordinates) lg_ensemble_coordinates(&p->ensemble, job->first_fit + (uint32_t)f, r->fit[f].coordinate);
         r->fit[f].loss = NAN;
+        for (int i = 0; i < LG_MAX_PARAMS; i++) r->fit[f].error[i] = r->fit[f].low[i] = r->fit[f].high[i] = NAN;
         r->fit[f].trace = malloc(((size_t)p->iterations * columns(p) + 1) * sizeof(double));
         if (!r->fit[f].trace) goto fail;
     }
@@ -305,6 +307,7 @@ lg_status lg_fit_run(lg_context *ctx, lg_problem *problem, const lg_fit_options 
     if (!status) status = lg_loop_statistics(ctx, &l);
     if (!status) lg_loop_keep(ctx, &l);
     if (l.batch) problem->backend->destroy(l.batch);
+    if (!status) status = lg_fit_errors(ctx, problem, l.result);
     lg_checkpoint_close(&l.file);
     free(l.state);
     free(l.rows);

@@ -287,9 +287,9 @@ void lg_problem_free(lg_problem *p)
     if (!p) return;
     if (p->batch) p->backend->destroy(p->batch);
     if (p->device) p->backend->close(p->device);
-    void *const owned[] = {p->start,         p->target,     p->record,      p->target_stat,
-                           p->weight_stat,   p->params,     p->config_yaml, p->checkpoint,
-                           p->fit_optimizer, p->fit_target, p->fit_weight,  p->resample};
+    void *const owned[] = {p->start,      p->target,     p->record,      p->target_stat, p->weight_stat,
+                           p->whiten,     p->params,     p->config_yaml, p->checkpoint,  p->fit_optimizer,
+                           p->fit_target, p->fit_weight, p->resample};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     lg_ensemble_close(&p->ensemble);
     lg_sample_close(&p->sample);

@@ -11,7 +11,7 @@ struct lg_problem {
     lg_job job; /* its pointers belong to the problem: the arrays below */
     uint8_t *start, *target;
     uint32_t *record;
-    double *target_stat, *weight_stat, *params;
+    double *target_stat, *weight_stat, *whiten, *params;
 
     const lg_backend *backend;
     lg_device *device;
@@ -23,9 +23,10 @@ struct lg_problem {
     int64_t iterations;
     int64_t stop_window;
     double stop_tolerance, stop_seconds;
-    lg_search_plan search; /* kind gradient: the fit loop */
+    int64_t error_evaluations; /* of the standard errors: fit/errors.c */
+    lg_search_plan search;     /* kind gradient: the fit loop */
     lg_ensemble ensemble;
-    lg_sample sample;            /* of a bootstrap */
+    lg_sample sample;            /* what the data are made of */
     lg_optimizer *fit_optimizer; /* the job's per-fit arrays; target_stat and weight_stat above stay the data's own */
     double *fit_target, *fit_weight;
     uint32_t *resample;

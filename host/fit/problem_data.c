@@ -222,9 +222,10 @@ static lg_status load_pairs(lg_context *ctx, const lg_config *c, lg_problem *p)
     return status;
 }
 
-bool lg_data_bootstrap(const lg_problem *p)
+bool lg_data_keeps(const lg_problem *p, size_t clusters, size_t values)
 {
-    return p->ensemble.resamples > 1;
+    enum { MOST = 1 << 24 }; /* 128 MiB of numbers */
+    return p->ensemble.resamples > 1 || (values > 0 && clusters <= MOST / values);
 }
 
 bool lg_data_allocate_targets(lg_problem *p, uint32_t records)
@@ -281,6 +282,7 @@ lg_status lg_problem_load_data(lg_context *ctx, const lg_config *config, lg_prob
     job->target = p->target;
     job->record = p->record;
     job->target_stat = p->target_stat;
+    job->whiten = p->whiten;
     job->weight_stat = p->weight_stat;
     return status;
 }

@@ -22,8 +22,9 @@ void lg_generator_close(const lg_problem *p, lg_generator *g);
 lg_status lg_data_no_memory(lg_context *ctx);
 /* Fails because none of the keys that name data is set. */
 lg_status lg_data_require(lg_context *ctx, const lg_job *job, const char *keys);
-/* Does the problem's ensemble resample its data? */
-bool lg_data_bootstrap(const lg_problem *p);
+/* Are the parts of the data kept? A bootstrap draws from them, and standard errors come from their scatter; without a bootstrap
+ * only up to a size. */
+bool lg_data_keeps(const lg_problem *p, size_t clusters, size_t values);
 /* Room for the records, targets and weights (1); false: out of memory. */
 bool lg_data_allocate_targets(lg_problem *p, uint32_t records);
 
@@ -31,6 +32,14 @@ bool lg_data_allocate_targets(lg_problem *p, uint32_t records);
 lg_status lg_data_load_frames(lg_context *ctx, const lg_config *c, lg_problem *p, uint32_t stride, lg_frames *frames);
 /* Statistics of recorded lattice runs: the tasks trajectory and formation. */
 lg_status lg_data_load_runs(lg_context *ctx, const lg_config *c, lg_problem *p);
+
+/* Statistics of the states of some runs at a record, into their places in values[runs][records x kinds]. */
+lg_status lg_data_statistics(lg_context *ctx, const lg_job *job, const uint8_t *states, uint32_t runs, uint32_t record,
+                             double *values);
+/* Weights 1 / sem^2, sem^2 the variance over runs / runs; what is the same in all runs (bins that a small lattice does not have)
+ * weighs nothing. Or the inverse covariance of the model's runs, as p->whiten. problem_weights.c. */
+void lg_data_weigh_sem(lg_context *ctx, lg_problem *p, const double *values, uint32_t runs);
+lg_status lg_data_weigh_model(lg_context *ctx, const lg_config *config, lg_problem *p, uint32_t runs);
 
 /* The MSD curve of data.msd, data.tracks or data.generate. */
 lg_status lg_data_load_walks(lg_context *ctx, const lg_config *c, lg_problem *p);

@@ -47,6 +47,7 @@ lg_status lg_problem_read_optimizer(lg_context *ctx, const lg_config *c, lg_prob
         status = lg_config_real(ctx, c, reals[i].key, reals[i].to);
     if (!status) status = lg_problem_whole(ctx, c, "iterations", 0, INT64_MAX, &p->iterations);
     if (!status) status = lg_problem_whole(ctx, c, "stop.window", 0, INT64_MAX / 2, &p->stop_window);
+    if (!status) status = lg_problem_whole(ctx, c, "errors.evaluations", 0, INT32_MAX, &p->error_evaluations);
     if (!status) status = lg_problem_whole(ctx, c, "epochs", 0, INT32_MAX, &epochs);
     if (status) return status;
     if (epochs > 0 && p->job.task == LG_TASK_transition)

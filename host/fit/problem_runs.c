@@ -27,30 +27,10 @@ static void state_statistics(const lg_job *job, const lg_spectrum *spectrum, lg_
     else lg_model_statistics(job->model, state, lg_job_sites(job), out);
 }
 
-/* Weights 1 / sem^2, sem^2 the variance over runs / runs. What is the same in all runs (bins that a small lattice does not
- * have) weighs nothing. */
-static void weigh(lg_context *ctx, lg_problem *p, const double *values, uint32_t runs)
+lg_status lg_data_statistics(lg_context *ctx, const lg_job *job, const uint8_t *states, uint32_t runs, uint32_t record,
+                             double *values)
 {
-    const size_t K = lg_job_statistics(&p->job);
-    size_t silent = 0;
-    for (size_t k = 0; k < K; k++) {
-        double squares = 0.0;
-        for (uint32_t r = 0; r < runs; r++) {
-            const double d = values[r * K + k] - p->target_stat[k];
-            squares += d * d;
-        }
-        if (!(squares > 0.0)) silent++;
-        p->weight_stat[k] = squares > 0.0 ? (double)runs * (runs - 1) / squares : 0.0;
-    }
-    p->sample.by_sem = true;
-    if (silent) lg_log(ctx, LG_LOG_INFO, "%zu of %zu statistics are the same in all runs and get weight 0", silent, K);
-}
-
-/* Statistics of all runs, [runs][records][kinds], and their means as targets. */
-static lg_status measure(lg_context *ctx, lg_problem *p, const lg_frames *frames, double *values)
-{
-    const lg_job *job = &p->job;
-    const size_t S = lg_job_kinds(job), K = lg_job_statistics(job);
+    const size_t S = lg_job_kinds(job), K = lg_job_statistics(job), bytes = lg_job_state_bytes(job);
     lg_spectrum spectrum = {0};
     lg_complex *work = NULL;
     bool good = true;
@@ -58,15 +38,28 @@ static lg_status measure(lg_context *ctx, lg_problem *p, const lg_frames *frames
         good = lg_spectrum_open(&spectrum, job->height, job->width) &&
                (work = malloc(lg_spectrum_work(&spectrum) * sizeof *work));
     }
-    for (uint32_t r = 0; good && r < frames->runs; r++)
-        for (uint32_t k = 0; k < job->records; k++)
-            state_statistics(job, &spectrum, work, lg_frames_at(frames, r, k + 1), values + r * K + k * S);
+    for (uint32_t r = 0; good && r < runs; r++)
+        state_statistics(job, &spectrum, work, states + r * bytes, values + r * K + record * S);
     free(work);
     lg_spectrum_close(&spectrum);
-    if (!good) return lg_data_no_memory(ctx);
-    for (size_t k = 0; k < K; k++)
+    return good ? LG_OK : lg_data_no_memory(ctx);
+}
+
+/* Statistics of all runs, [runs][records][kinds], and their means as targets. */
+static lg_status measure(lg_context *ctx, lg_problem *p, const lg_frames *frames, double *values)
+{
+    const lg_job *job = &p->job;
+    const size_t K = lg_job_statistics(job), bytes = lg_frames_state_bytes(frames);
+    uint8_t *states = malloc(frames->runs * bytes);
+    lg_status status = states ? LG_OK : lg_data_no_memory(ctx);
+    for (uint32_t k = 0; !status && k < job->records; k++) {
+        for (uint32_t r = 0; r < frames->runs; r++) memcpy(states + r * bytes, lg_frames_at(frames, r, k + 1), bytes);
+        status = lg_data_statistics(ctx, job, states, frames->runs, k, values);
+    }
+    free(states);
+    for (size_t k = 0; !status && k < K; k++)
         for (uint32_t r = 0; r < frames->runs; r++) p->target_stat[k] += values[r * K + k] / frames->runs;
-    return LG_OK;
+    return status;
 }
 
 static lg_status use_runs(lg_context *ctx, const lg_config *c, lg_problem *p, const lg_frames *frames, uint32_t every)
@@ -77,7 +70,12 @@ static lg_status use_runs(lg_context *ctx, const lg_config *c, lg_problem *p, co
     lg_status status = choose_records(ctx, c, p, frames, every, &records);
     if (!status) status = lg_config_text(ctx, c, "data.weights", &weights);
     if (status) return status;
-    const bool by_sem = strcmp(weights, "sem") == 0;
+    const bool by_sem = strcmp(weights, "sem") == 0, by_model = strcmp(weights, "model") == 0;
+    if (by_model && job->method != LG_GRADIENT_fd)
+        return lg_fail(
+            ctx, LG_ERR_UNSUPPORTED,
+            "%s: data.weights model needs estimator.method fd: the other gradients take statistics one by one",
+            lg_config_origin(c, "data.weights"));
     if (by_sem && frames->runs < 2)
         return lg_fail(ctx, LG_ERR_DATA,
                        "%s: data.weights is sem, and the data are one run: standard errors need two runs or more",
@@ -93,9 +91,11 @@ static lg_status use_runs(lg_context *ctx, const lg_config *c, lg_problem *p, co
     const size_t K = lg_job_statistics(job);
     double *values = malloc(frames->runs * K * sizeof *values);
     status = values ? measure(ctx, p, frames, values) : lg_data_no_memory(ctx);
-    if (!status && lg_data_bootstrap(p) && !(status = lg_sample_open(ctx, &p->sample, frames->runs, K, false)))
+    if (!status && lg_data_keeps(p, frames->runs, K) &&
+        !(status = lg_sample_open(ctx, &p->sample, frames->runs, K, false)))
         memcpy(p->sample.sum, values, frames->runs * K * sizeof *values);
-    if (!status && by_sem) weigh(ctx, p, values, frames->runs);
+    if (!status && by_sem) lg_data_weigh_sem(ctx, p, values, frames->runs);
+    if (!status && by_model) status = lg_data_weigh_model(ctx, c, p, frames->runs);
     free(values);
     return status;
 }

@@ -12,7 +12,7 @@ static lg_status generate_msd(lg_context *ctx, const lg_config *c, lg_problem *p
     if (status) return status;
     int32_t *walkers = malloc((size_t)g->job.replicates * 4 * sizeof *walkers);
     if (!walkers || !lg_data_allocate_targets(p, p->job.steps)) status = lg_data_no_memory(ctx);
-    if (!status && lg_data_bootstrap(p))
+    if (!status && lg_data_keeps(p, g->job.replicates, p->job.steps))
         status = lg_sample_open(ctx, &p->sample, g->job.replicates, p->job.steps, false);
     for (uint32_t t = 0; !status && t < p->job.steps; t++) {
         status = p->backend->forward(ctx, g->batch, 1, false);
@@ -72,7 +72,8 @@ static lg_status read_msd(lg_context *ctx, const lg_config *c, lg_problem *p, lg
         if (!status) status = lg_config_real(ctx, c, "data.interval", &interval);
         while (!status && v < 3 && strcmp(variant, variants[v]) != 0) v++;
         if (!status) status = lg_tracks_msd(ctx, tracks, (lg_msd_variant)v, interval, 0, msd);
-        if (!status && lg_data_bootstrap(p)) status = keep_tracks(ctx, p, tracks, (lg_msd_variant)v, msd);
+        if (!status && lg_data_keeps(p, lg_tracks_count(tracks), msd->rows))
+            status = keep_tracks(ctx, p, tracks, (lg_msd_variant)v, msd);
         lg_tracks_free(tracks);
     }
     free(path);
@@ -103,7 +104,7 @@ static lg_status use_msd(lg_context *ctx, const lg_config *c, lg_problem *p, con
                            k + 1);
         if (by_sem) p->weight_stat[k] = 1.0 / (sem * sem);
     }
-    if (lg_data_bootstrap(p) && (status = keep_errors(ctx, p, msd, spacing2, by_sem))) return status;
+    if ((status = keep_errors(ctx, p, msd, spacing2, by_sem))) return status;
     if (p->target_stat[0] > 2.0)
         lg_log(ctx, LG_LOG_WARNING,
                "the first MSD is %.3g in lattice units, and the model reaches at most 2 (one site per axis and step): "
@@ -115,6 +116,12 @@ static lg_status use_msd(lg_context *ctx, const lg_config *c, lg_problem *p, con
 
 lg_status lg_data_load_walks(lg_context *ctx, const lg_config *c, lg_problem *p)
 {
+    const char *weights;
+    lg_status given = lg_config_text(ctx, c, "data.weights", &weights);
+    if (given) return given;
+    if (strcmp(weights, "model") == 0)
+        return lg_fail(ctx, LG_ERR_UNSUPPORTED, "%s: data.weights model is for lattice runs: set none or sem",
+                       lg_config_origin(c, "data.weights"));
     p->job.pool = 1;
     if (lg_config_is_set(c, "data.msd") && lg_config_is_set(c, "data.tracks"))
         return lg_fail(ctx, LG_ERR_CONFIG, "%s: data.msd and data.tracks are both set: keep one",

@@ -56,6 +56,24 @@ double lg_result_loss(const lg_result *r, int fit)
     return r->fit[fit].loss;
 }
 
+bool lg_result_errors(const lg_result *r, int fit, double *error, double *low, double *high)
+{
+    const lg_fit_record *record = &r->fit[fit];
+    bool any = false;
+    for (int i = 0; i < r->model->params; i++) {
+        any = any || isfinite(record->error[i]);
+        error[i] = record->error[i];
+        low[i] = record->low[i];
+        high[i] = record->high[i];
+    }
+    return any;
+}
+
+const char *lg_result_error_note(const lg_result *r)
+{
+    return r->errors;
+}
+
 const double *lg_result_trace(const lg_result *r, int fit)
 {
     return r->fit[fit].trace;

@@ -12,6 +12,7 @@ typedef struct lg_fit_record {
     int64_t iterations; /* rows of the trace that are valid */
     double loss;        /* of the last iteration */
     double start[LG_MAX_PARAMS], params[LG_MAX_PARAMS];
+    double error[LG_MAX_PARAMS], low[LG_MAX_PARAMS], high[LG_MAX_PARAMS]; /* lg_result_errors; NaN: none */
     double *trace;                         /* [iterations][params + 3], see lg_result_trace */
     double coordinate[LG_MAX_COORDINATES]; /* its place on the axes of the ensemble */
 } lg_fit_record;
@@ -32,6 +33,7 @@ struct lg_result {
     lg_fit_record *fit;                                /* [fits] */
     char started[32], finished[32];                    /* ISO 8601, UTC */
     char host[64];
+    char errors[128];   /* lg_result_error_note */
     char resumed[1024]; /* "TIME HOST iteration N; ..." for each time it went on from a checkpoint; the latest ones */
     double seconds;
     /* Statistic losses: [statistics] target and weight, and the statistics of the last evaluated state per fit. */

@@ -60,6 +60,21 @@ static void put_params(lg_text *out, const lg_result *result, const char *name, 
     lg_text_add(out, "}");
 }
 
+/* Left out where no parameter has any. */
+static void put_errors(lg_text *out, const lg_result *result, const lg_fit_record *record)
+{
+    const struct {
+        const char *name;
+        const double *value;
+    } each[] = {{"standard_error", record->error}, {"interval_low", record->low}, {"interval_high", record->high}};
+    bool any = false;
+    for (int i = 0; i < result->model->params; i++) any = any || isfinite(record->error[i]);
+    for (size_t i = 0; any && i < sizeof each / sizeof *each; i++) {
+        lg_text_add(out, ", ");
+        put_params(out, result, each[i].name, each[i].value);
+    }
+}
+
 static void put_fit(lg_text *out, const lg_result *result, const lg_fit_record *record)
 {
     lg_text_printf(out, "\"iterations\": %" PRId64 ", ", record->iterations);
@@ -69,6 +84,7 @@ static void put_fit(lg_text *out, const lg_result *result, const lg_fit_record *
     lg_json_number(out, record->loss);
     lg_text_add(out, ", ");
     put_params(out, result, "params", record->params);
+    put_errors(out, result, record);
     if (result->coordinates == 0) return;
     lg_text_add(out, ", \"coordinates\": {");
     for (int i = 0; i < result->coordinates; i++) {
@@ -154,6 +170,7 @@ lg_status lg_result_json(lg_context *ctx, const lg_result *result, char **json)
     put_text(&out, "started", result->started);
     put_text(&out, "finished", result->finished);
     put_text(&out, "resumed", result->resumed);
+    put_text(&out, "errors", result->errors);
     lg_text_printf(&out, "\"fits\": %d, \"seconds\": ", result->fits);
     lg_json_number(&out, result->seconds);
     if (result->fits == 1) {

@@ -167,6 +167,18 @@ static const void *loss_of(const lg_fit_record *record)
 {
     return &record->loss;
 }
+static const void *error_of(const lg_fit_record *record)
+{
+    return record->error;
+}
+static const void *low_of(const lg_fit_record *record)
+{
+    return record->low;
+}
+static const void *high_of(const lg_fit_record *record)
+{
+    return record->high;
+}
 
 static hsize_t longest(const lg_result *r)
 {
@@ -217,6 +229,7 @@ static void put_attributes(writer *w, const lg_result *r)
     put_text_attribute(w, "started", r->started);
     put_text_attribute(w, "finished", r->finished);
     put_text_attribute(w, "resumed", r->resumed);
+    put_text_attribute(w, "errors", r->errors);
     put_attribute(w, "seconds", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &r->seconds);
 }
 
@@ -242,6 +255,9 @@ static void put_fits(writer *w, const lg_result *r)
     put_per_fit(w, "/fit/start", r, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, params, start_of);
     put_per_fit(w, "/fit/final", r, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, params, final_of);
     put_per_fit(w, "/fit/loss", r, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 0, loss_of);
+    put_per_fit(w, "/fit/standard_error", r, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, params, error_of);
+    put_per_fit(w, "/fit/interval_low", r, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, params, low_of);
+    put_per_fit(w, "/fit/interval_high", r, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, params, high_of);
 }
 
 static void put_statistics(writer *w, const lg_result *r)

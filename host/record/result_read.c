@@ -7,6 +7,7 @@
 #if LG_HAVE_HDF5
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,6 +244,34 @@ static void get_fits(reader *r, lg_result *result, hsize_t most)
     free(iterations);
 }
 
+static double *get_optional(reader *r, const char *path, int rank, const hsize_t *shape)
+{
+    if (r->status != LG_OK || H5Lexists(r->file, path, H5P_DEFAULT) <= 0) return NULL;
+    size_t count = 1;
+    for (int d = 0; d < rank; d++) count *= shape[d];
+    double *data = allocate(r, count, sizeof *data);
+    if (data) get_set(r, path, H5T_NATIVE_DOUBLE, rank, shape, data);
+    return data;
+}
+
+/* Standard errors and intervals, which results of before they were made do not have. */
+static void get_errors(reader *r, lg_result *result)
+{
+    const hsize_t params = (hsize_t)result->model->params, shape[2] = {(hsize_t)result->fits, params};
+    static const char *const paths[] = {"/fit/standard_error", "/fit/interval_low", "/fit/interval_high"};
+    if (r->status == LG_OK && H5Aexists(r->file, "errors") > 0)
+        get_text_attribute(r, "errors", result->errors, sizeof result->errors);
+    for (int k = 0; k < 3; k++) {
+        double *value = get_optional(r, paths[k], 2, shape);
+        for (size_t f = 0; r->status == LG_OK && f < shape[0]; f++) {
+            lg_fit_record *record = &result->fit[f];
+            double *to = k == 0 ? record->error : (k == 1 ? record->low : record->high);
+            for (size_t i = 0; i < LG_MAX_PARAMS; i++) to[i] = value && i < params ? value[f * params + i] : NAN;
+        }
+        free(value);
+    }
+}
+
 /* `columns` columns of every fit's trace from `first`; columns 0: one, without a dimension of its own in the file. */
 static void get_trace(reader *r, const char *path, lg_result *result, hsize_t most, hsize_t first, hsize_t columns)
 {
@@ -278,16 +307,6 @@ static void get_traces(reader *r, lg_result *result, hsize_t most)
     get_trace(r, "/trace/params", result, most, 1, params);
     get_trace(r, "/trace/learning_rate", result, most, params + 1, 0);
     get_trace(r, "/trace/gradient_norm", result, most, params + 2, 0);
-}
-
-static double *get_optional(reader *r, const char *path, int rank, const hsize_t *shape)
-{
-    if (r->status != LG_OK || H5Lexists(r->file, path, H5P_DEFAULT) <= 0) return NULL;
-    size_t count = 1;
-    for (int d = 0; d < rank; d++) count *= shape[d];
-    double *data = allocate(r, count, sizeof *data);
-    if (data) get_set(r, path, H5T_NATIVE_DOUBLE, rank, shape, data);
-    return data;
 }
 
 static void get_statistics(reader *r, lg_result *result)
@@ -385,6 +404,7 @@ static void get_result(reader *r, lg_result *result)
     result->fits = (int)shape[0];
     get_status_texts(r, result);
     get_fits(r, result, shape[1]);
+    get_errors(r, result);
     get_traces(r, result, shape[1]);
     get_statistics(r, result);
     get_ensemble(r, result);

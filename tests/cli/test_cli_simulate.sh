@@ -13,6 +13,7 @@ run 0 simulate mk --set steps=40 --set replicates=3 --set lattice.height=12 --se
 cp mk.npy before.npy
 fails_with 2 "exists already" simulate mk --set steps=40 --out mk.npy
 fails_with 2 "exists already" simulate mk --set steps=40 --stats mk.csv
+fails_with 2 "expected a name that ends in .npy" simulate mk --set steps=40 --out mk.h5
 same mk.npy before.npy
 run 0 simulate mk --set steps=40 --set replicates=3 --set lattice.height=12 --set lattice.width=10 --steps-out 20 \
     --out mk.npy --force --threads 1

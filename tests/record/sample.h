@@ -31,6 +31,7 @@ static inline lg_result *sample_result(int fits)
     strcpy(r->loss, "sse");
     strcpy(r->device, "cpu (\"test\", 2 threads)");
     strcpy(r->host, "node-17");
+    strcpy(r->errors, "from the scatter of 12 tracks");
     strcpy(r->started, "2024-05-06T07:08:09Z");
     strcpy(r->finished, "2024-05-06T07:09:10Z");
     strcpy(r->resumed, "2024-05-06T07:08:40Z node-18 iteration 2");
@@ -55,6 +56,9 @@ static inline lg_result *sample_result(int fits)
         for (int p = 0; p < SAMPLE_PARAMS; p++) {
             record->start[p] = 0.7 + p;
             record->params[p] = 1.0 / (3 + f + p);
+            record->error[p] = f == 0 ? 0.01 * (1 + p) : NAN;
+            record->low[p] = f == 0 ? 0.25 - 0.1 * p : NAN;
+            record->high[p] = f == 0 ? 0.75 + 0.1 * p : NAN;
         }
     }
     r->statistics = SAMPLE_LAGS;
