@@ -220,4 +220,5 @@ const lg_backend lg_backend_cuda = {
     NULL,  /* lm */
     false, /* share */
     false, /* estimators */
+    false, /* own */
 };
