@@ -569,8 +569,9 @@ LG_API lg_status lg_noise_evaluate(lg_context *ctx, const char *model, const cha
 /* A plane as a PNG with a colour-blind safe scale, each site `scale` pixels wide. */
 LG_API lg_status lg_png_write(lg_context *ctx, const char *path, const uint8_t *plane, int height, int width,
                               int maximum, int scale, bool force);
-/* Runs a gnuplot script (text) that writes `path`, a .png, .svg, .pdf or .gif; LG_ERR_LIBRARY with the remedy where gnuplot
- * is missing. The script sees the variable `output`, a temporary name that is renamed to path on success. */
+/* Runs a gnuplot script (text) that writes `path`, a .png, .svg, .pdf or .gif, or an .mp4: the pictures that a PNG terminal
+ * draws one after the other become the frames of a video by ffmpeg. LG_ERR_LIBRARY with the remedy where gnuplot or ffmpeg is
+ * missing. The script sees the variable `output`, which it sets as its output: path gets its contents on success. */
 LG_API lg_status lg_gnuplot(lg_context *ctx, const char *script, const char *path, bool force);
 
 /* ======================================================================================== devices === */

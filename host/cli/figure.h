@@ -8,7 +8,7 @@
  *     figure_text(panel->y_label, "MSD (µm²)");
  *     figure_add(&fig, panel, &(figure_series){.style = FIGURE_POINTS, .n = n, .x = x, .y = y, .err = sem});
  *     figure_add_image(&fig, &fig.panel[1], plane, height, width, maximum);
- *     status = figure_render(ctx, &fig, "fit.png", force); // .png, .svg, .pdf or .gif
+ *     status = figure_render(ctx, &fig, "fit.png", force); // .png, .svg, .pdf, .gif or .mp4
  *     figure_free(&fig);
  *
  * Arrays are copied when they are added, and long lines thinned to what can be seen. A failed allocation is remembered
@@ -87,7 +87,7 @@ typedef struct figure {
     char title[FIGURE_TEXT];
     double panel_width, panel_height; /* centimetres, of an image at most; 8.5 (a journal column) x 6.2 */
 
-    bool animate; /* .gif: every row of panels is a frame of its own */
+    bool animate; /* .gif and .mp4: every row of panels is a frame of its own */
 
     FILE *table; /* the data as CSV rows, see figure_csv.c */
     char *rows_text;
