@@ -56,14 +56,15 @@ typedef struct figure_series {
 
 #define FIGURE_FONT 8.5 /* points */
 
-enum { FIGURE_TEXT = 160, FIGURE_MARKS = 8, FIGURE_SAMPLES = 8192 };
+enum { FIGURE_TEXT = 160, FIGURE_MARKS = 8, FIGURE_SAMPLES = 8192, FIGURE_NAMES = 12 };
 
 typedef struct figure_panel {
     char title[FIGURE_TEXT], x_label[FIGURE_TEXT], y_label[FIGURE_TEXT];
     const char *legend; /* its place in gnuplot's words, a string constant: "top left"; NULL: where no curve is */
     bool log_x, log_y;  /* to be set before curves are added */
-    double x_range[2], y_range[2]; /* both 0: from the data; one of them NaN: that end from the data */
-    bool no_colour_bar;            /* image panels */
+    double x_range[2], y_range[2];    /* both 0: from the data; one of them NaN: that end from the data */
+    const char *x_name[FIGURE_NAMES]; /* in the place of numbers, at x = 1, 2, ...; not copied */
+    bool no_colour_bar;               /* image panels */
     char colour_label[FIGURE_TEXT];
 
     /* Used by figure.c alone. */
