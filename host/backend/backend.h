@@ -218,8 +218,8 @@ typedef struct lg_backend {
     bool share;
     /* Does it honour the job's method score, categorical, draws and tau_end? A job that has them is refused elsewhere. */
     bool estimators;
-    /* Does it honour the job's own loss? */
-    bool own;
+    /* Does it honour the job's own loss? NULL: never. */
+    bool (*own)(const lg_job *job);
 } lg_backend;
 
 /* On the host: one optimiser update of every fit of a job. jacobian as get_jacobian gives it, for lm; else NULL. */

@@ -33,9 +33,15 @@ static lg_status open_method(lg_context *ctx, lg_problem *p)
     const bool open = p->backend == &lg_backend_fd;
     if (p->job.task == LG_TASK_simulate && !open) status = lg_method_open(ctx, &p->job, &p->backend, &p->device);
     const lg_backend *device = p->backend == &lg_backend_fd ? lg_behind_of(p->device)->backend : p->backend;
-    if (status || device->own) return status;
-    return lg_fail(ctx, LG_ERR_UNSUPPORTED, "a loss of one's own does not run on %s yet: set device to cpu",
-                   device->name);
+    if (status) return status;
+    if (!device->own || !device->own(&p->job))
+        return lg_fail(ctx, LG_ERR_UNSUPPORTED,
+                       "a loss of one's own does not run on %s for model %s yet: set device to cpu", device->name,
+                       p->job.model->name);
+    const bool gr = p->job.binary == LG_ESTIMATOR_gr || p->job.categorical == LG_ESTIMATOR_gr;
+    if (device->estimators || (!gr && !(p->job.tau_end > 0.0))) return LG_OK;
+    return lg_fail(ctx, LG_ERR_UNSUPPORTED,
+                   "estimator gr and estimator.tau_end do not run on %s yet: set device to cpu", device->name);
 }
 
 lg_status lg_problem_set_loss(lg_context *ctx, lg_problem *p, lg_loss_fn loss, void *user, const int64_t *record,

@@ -310,6 +310,11 @@ static bool has_jacobian(const lg_job *job)
     return runner(job)->jacobian && job->target_stat && job->method == LG_GRADIENT_pathwise;
 }
 
+static bool has_own(const lg_job *job)
+{
+    return !job->share; /* the caller sees all replicates */
+}
+
 static lg_status cpu_get_jacobian(lg_context *ctx, lg_dbatch *b, double *jacobian)
 {
     const lg_job *job = b->job;
@@ -424,5 +429,5 @@ const lg_backend lg_backend_cpu = {
     .estimators = true,
     .share = true,
     .lm = has_jacobian,
-    .own = true,
+    .own = has_own,
 };
