@@ -204,6 +204,35 @@ LG_API const double *lg_problem_weight(const lg_problem *problem);
 LG_API lg_status lg_evaluate(lg_context *ctx, lg_problem *problem, uint64_t iteration, const double *params,
                              double *loss, double *grad);
 
+/* What a loss function is given: the recorded states of all replicates of one fit. Valid during the call. */
+typedef struct lg_recorded {
+    int fit;            /* which fit of the problem */
+    uint64_t iteration; /* of the optimiser: the noise that was used */
+    int64_t replicates;
+    int records;
+    const int64_t *step;        /* [records] steps after which the states were recorded */
+    int species, height, width; /* SI: 1 species, MK: 2; 0 without a lattice */
+    const uint32_t *row;    /* [replicates] row of the data's pool (lg_problem_info) that a replicate started from */
+    const uint8_t *lattice; /* [replicates][records][species][height][width]; NULL without a lattice */
+    const int32_t *walk;    /* PRW: positions [replicates][records][2], x and y from the start; else NULL */
+} lg_recorded;
+
+/* A loss of one's own: the loss of one fit from its recorded states, and its adjoints dL/dX, an array of the shape of the
+ * states that comes filled with zeros. adjoint NULL: the gradient is not wanted. Return 0, or another number to give up. */
+typedef int (*lg_loss_fn)(const lg_recorded *states, double *loss, float *adjoint, void *user);
+
+/* Puts a loss of one's own in the place of the problem's, for lg_evaluate, lg_fit, lg_fit_run and whatever else asks for a loss. The task
+ * still says where runs start and how long they are; task simulate needs no data. It is called fit by fit on the thread that
+ * called the library, never twice at a time, and must not use the problem.
+ * record[records]: the steps to record, ascending, 1 ... lg_problem_info.steps; copied. NULL: the last one.
+ * The gradient goes through the estimator of the configuration; estimator.method fd calls the function at displaced parameters.
+ * LG_ERR_UNSUPPORTED: methods score and exact, optimizer lm, or a device that cannot. LG_ERR_MEMORY: the recorded states and
+ * adjoints, fits x replicates x records of them, do not fit.
+ * Later, where it is asked: LG_ERR_NUMERIC names an adjoint that is not finite; LG_ERR_CHECK: it gave up. A loss that is not
+ * finite ends a fit as LG_FIT_NOT_FINITE. */
+LG_API lg_status lg_problem_set_loss(lg_context *ctx, lg_problem *problem, lg_loss_fn loss, void *user,
+                                     const int64_t *record, int records);
+
 /* A batch of states on the device, stepped by hand.
  * State layout per replicate: SI uint8 [1][H][W]; MK uint8 [2][H][W] (A, B); PRW int32 [4] (x, y, vx, vy). */
 typedef struct lg_batch lg_batch;
@@ -545,8 +574,9 @@ LG_API lg_status lg_noise_evaluate(lg_context *ctx, const char *model, const cha
 /* A plane as a PNG with a colour-blind safe scale, each site `scale` pixels wide. */
 LG_API lg_status lg_png_write(lg_context *ctx, const char *path, const uint8_t *plane, int height, int width,
                               int maximum, int scale, bool force);
-/* Runs a gnuplot script (text) that writes `path`, a .png, .svg, .pdf or .gif; LG_ERR_LIBRARY with the remedy where gnuplot
- * is missing. The script sees the variable `output`, a temporary name that is renamed to path on success. */
+/* Runs a gnuplot script (text) that writes `path`, a .png, .svg, .pdf or .gif, or an .mp4: the pictures that a PNG terminal
+ * draws one after the other become the frames of a video by ffmpeg. LG_ERR_LIBRARY with the remedy where gnuplot or ffmpeg is
+ * missing. The script sees the variable `output`, which it sets as its output: path gets its contents on success. */
 LG_API lg_status lg_gnuplot(lg_context *ctx, const char *script, const char *path, bool force);
 
 /* ======================================================================================== devices === */

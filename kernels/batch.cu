@@ -107,6 +107,7 @@ void lg_cuda_destroy(lg_dbatch *b)
     if (b->graph) cudaGraphExecDestroy(b->graph);
     for (int i = 0; i < LG_BUF_COUNT; i++) cudaFree(b->memory[i]);
     if (b->stream) cudaStreamDestroy(b->stream);
+    lg_cuda_own_close(b);
     free(b);
 }
 
@@ -126,8 +127,8 @@ static void fill_view(lg_dbatch *b)
     v->species = (uint32_t)job->model->species;
     v->capacity = job->capacity;
     v->pool = job->pool;
-    v->records = job->records;
-    v->statistics = lg_job_kinds(job);
+    v->records = lg_hooks(job);
+    v->statistics = job->own.function ? 0 : lg_job_kinds(job);
     v->transition = job->task == LG_TASK_transition;
     v->v0_const = job->v0_const;
     v->loss = job->loss;
@@ -169,8 +170,10 @@ static void fill_view(lg_dbatch *b)
     v->stat = (double *)m[LG_BUF_STAT];
     v->stat_adjoint = (double *)m[LG_BUF_STAT_ADJOINT];
     v->part = (double *)m[LG_BUF_PART];
-    v->formation = job->task == LG_TASK_formation;
-    if (v->formation) {
+    v->own = job->own.function != NULL;
+    v->own_adjoint = (const float *)m[LG_BUF_OWN_ADJOINT];
+    v->formation = v->own || job->task == LG_TASK_formation;
+    if (v->formation && !v->own) {
         v->wave_h = (const lg_complex *)m[LG_BUF_WAVES];
         v->wave_w = v->wave_h + job->height;
         v->wave_bin = (const int8_t *)(v->wave_w + job->width);
@@ -245,6 +248,7 @@ lg_status lg_cuda_reset(lg_context *ctx, lg_dbatch *b, uint64_t iteration)
     if (status) return status;
     b->step = 0;
     b->kept = false;
+    b->iteration = iteration;
     b->run->start(b, b->view);
     return lg_cuda_wait(ctx, b, "resetting a batch");
 }
@@ -280,6 +284,7 @@ static lg_status fill(lg_context *ctx, lg_dbatch *b)
         if (!error && starts_as_zeros(i)) error = cudaMemsetAsync(b->memory[i], 0, b->layout.bytes[i], b->stream);
     }
     fill_view(b);
+    if (!error && !lg_cuda_own_open(b)) return lg_fail(ctx, LG_ERR_MEMORY, "out of memory for recorded states");
     if (!error) error = lg_cuda_put(b, LG_BUF_NOISE_FIT, job->noise_fit);
     if (!error) error = lg_cuda_put(b, LG_BUF_RESAMPLE, job->resample);
     if (!error) error = lg_cuda_put(b, LG_BUF_OPTIMIZER, job->fit_optimizer ? job->fit_optimizer : &job->optimizer);

@@ -59,9 +59,10 @@ struct lg_view {
     lg_u64 *error;   /* [FR] sum of (X - X_ref)^2; count: difference in newly aware sites; nll: [F][2][9] counts */
     double *replicate_stat; /* [FR][records][statistics]; PRW: [F][parts][steps][3] sums of MSD and Jacobian */
     double *stat;           /* [F][records][statistics] means over replicates */
-    /* Task formation (mk_formation.cu): its kernels record and inject, so the others see no records, and take the adjoint of
-     * the last step from v.adjoint, where it was injected. */
-    bool formation;
+    /* Task formation, and a loss of the caller's own (mk_formation.cu): its kernels record and inject, so the others see no
+     * records, and take the adjoint of the last step from v.adjoint, where it was injected. */
+    bool formation, own;
+    const float *own_adjoint;          /* own: dL/dX, in the order of the snapshots */
     const lg_complex *wave_h, *wave_w; /* [H], [W]: exp(-2 pi i t / side) */
     const int8_t *wave_bin;            /* [vectors] */
     lg_complex *spectrum;              /* [FR][2]: rows [H][nx], then n_k */
@@ -115,6 +116,7 @@ enum lg_buffer {
     LG_BUF_WAVES,
     LG_BUF_SPECTRUM,
     LG_BUF_SNAPSHOT,
+    LG_BUF_OWN_ADJOINT,
     LG_BUF_COUNT
 };
 
@@ -150,7 +152,29 @@ struct lg_dbatch {
     lg_view view;
     cudaStream_t stream;
     cudaGraphExec_t graph; /* LG_GRAPH_ITERATIONS optimiser iterations; NULL until first used */
+    /* A loss of the caller's own, on the host: own.cu. */
+    uint64_t iteration; /* of the last reset */
+    lg_recording recording;
+    void *own_states, *own_adjoint; /* as the device has them */
+    lg_fit_state *own_fits;
+    double *own_loss;
 };
+
+/* The steps at which mk_formation.cu records. */
+static inline uint32_t lg_hooks(const lg_job *job)
+{
+    return job->own.function ? job->own.records : job->records;
+}
+static inline uint32_t lg_hook_step(const lg_job *job, uint32_t record)
+{
+    return job->own.function ? job->own.record[record] : job->record[record];
+}
+
+/* own.cu; of batches without such a loss nothing happens. */
+bool lg_cuda_own_open(lg_dbatch *b); /* false: out of memory */
+void lg_cuda_own_close(lg_dbatch *b);
+void lg_cuda_own_layout(const lg_job *job, bool gradients, lg_layout *l);
+lg_status lg_cuda_own_loss(lg_context *ctx, lg_dbatch *b, uint64_t iteration);
 
 /* Turns a CUDA error into a status and a sentence with the remedy; LG_OK for cudaSuccess. */
 lg_status lg_cuda_status(lg_context *ctx, cudaError_t error, const char *doing);

@@ -15,6 +15,7 @@
 extern "C" {
 #include "backend/backend.h"
 #include "backend/cuda.h"
+#include "backend/own.h"
 #include "model/spectrum.h"
 #include "rules/mk.h"
 #include "rules/permute.h"

@@ -140,6 +140,16 @@ static __global__ void LG_THREADS(SPECTRUM_THREADS) mk_formation_inject(lg_view 
     }
 }
 
+/* The same for a loss of the caller's own, whose adjoints are there already. */
+static __global__ void LG_THREADS(SPECTRUM_THREADS) mk_own_inject(lg_view v, uint32_t record)
+{
+    const uint32_t fr = blockIdx.x;
+    if (lg_view_skips(v, fr / v.R)) return;
+    const size_t values = (size_t)2u * v.H * v.W;
+    const float *from = v.own_adjoint + ((size_t)record * gridDim.x + fr) * values;
+    for (size_t i = threadIdx.x; i < values; i += blockDim.x) v.adjoint[fr * values + i] += from[i];
+}
+
 /* ---- launchers -------------------------------------------------------------------------------------------------- */
 
 void lg_mk_formation_layout(const lg_job *job, lg_layout *l)
@@ -168,11 +178,16 @@ void lg_mk_formation_record(lg_dbatch *b, const lg_view &v, uint32_t record)
 {
     const size_t bytes = (size_t)v.F * v.R * b->layout.sample;
     cudaMemcpyAsync(v.snapshot + record * bytes, v.state, bytes, cudaMemcpyDeviceToDevice, b->stream);
+    if (v.own) return;
     LG_LAUNCH(mk_formation_record, dim3(v.F * v.R), dim3(SPECTRUM_THREADS), 4 * sizeof(lg_u64), b->stream, v, record);
 }
 
 void lg_mk_formation_inject(lg_dbatch *b, const lg_view &v, uint32_t record)
 {
     const size_t shared = 4 * sizeof(lg_u64) + 2 * LG_SPECTRUM_BINS * sizeof(double);
+    if (v.own) {
+        LG_LAUNCH(mk_own_inject, dim3(v.F * v.R), dim3(SPECTRUM_THREADS), 0, b->stream, v, record);
+        return;
+    }
     LG_LAUNCH(mk_formation_inject, dim3(v.F * v.R), dim3(SPECTRUM_THREADS), shared, b->stream, v, record);
 }

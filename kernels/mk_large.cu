@@ -197,7 +197,7 @@ static void start(lg_dbatch *b, const lg_view &v)
     LG_LAUNCH(mk_tile_start, mk_tile_grid(v), dim3(TILE_THREADS), 0, b->stream, v, v.state);
 }
 
-/* What the kernels between two records of the task formation see. */
+/* What the kernels between two records of the task formation, or of a loss of the caller's own, see. */
 static lg_view range_view(const lg_view &v)
 {
     lg_view w = v;
@@ -224,7 +224,7 @@ static void forward_range(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32
 static uint32_t record_after(const lg_dbatch *b, uint32_t step)
 {
     uint32_t record = 0;
-    while (record < b->job->records && b->job->record[record] <= step) record++;
+    while (record < lg_hooks(b->job) && lg_hook_step(b->job, record) <= step) record++;
     return record;
 }
 
@@ -234,9 +234,9 @@ static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t ste
     const lg_view w = range_view(v);
     while (v.formation && step0 < end) {
         const uint32_t record = record_after(b, step0);
-        if (record == v.records || b->job->record[record] > end) break;
-        forward_range(b, w, step0, b->job->record[record] - step0, keep);
-        step0 = b->job->record[record];
+        if (record == v.records || lg_hook_step(b->job, record) > end) break;
+        forward_range(b, w, step0, lg_hook_step(b->job, record) - step0, keep);
+        step0 = lg_hook_step(b->job, record);
         lg_mk_formation_record(b, v, record);
     }
     if (step0 < end) forward_range(b, w, step0, end - step0, keep);
@@ -248,17 +248,18 @@ static void error(lg_dbatch *b, const lg_view &v)
     LG_LAUNCH(mk_tile_error, mk_tile_grid(v), dim3(TILE_THREADS), 0, b->stream, v);
 }
 
-/* Task formation, the steps of one segment: from record to record. The tiles walk the state back as they go, the blocks start
- * from the states kept at the records. */
+/* Task formation and losses of the caller's own, the steps of one segment: from record to record. The tiles walk the state back as
+ * they go, the blocks start from the states kept at the records. */
 static void backward_records(lg_dbatch *b, lg_view *walk, uint32_t step0, uint32_t steps, const uint8_t *state,
                              const uint16_t *tape, bool block)
 {
     const size_t bytes = (size_t)walk->F * walk->R * b->layout.sample;
     walk->records = 0;
     for (uint32_t end = step0 + steps; end > step0;) {
-        const uint32_t below = record_after(b, end - 1), records = b->job->records; /* records before `end` */
-        const bool recorded = below < records && b->job->record[below] == end;
-        const uint32_t first = below > 0 && b->job->record[below - 1] > step0 ? b->job->record[below - 1] : step0;
+        const uint32_t below = record_after(b, end - 1), records = lg_hooks(b->job); /* records before `end` */
+        const bool recorded = below < records && lg_hook_step(b->job, below) == end;
+        const uint32_t before = below > 0 ? lg_hook_step(b->job, below - 1) : 0,
+                       first = before > step0 ? before : step0;
         const uint16_t *part = tape + (first - step0) * tape_step(*walk);
         walk->records = records;
         if (recorded) lg_mk_formation_inject(b, *walk, below);
@@ -321,9 +322,10 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     l->bytes[LG_BUF_SUMS] = block ? 0 : FR * 4 * sizeof(lg_u64);
     l->bytes[LG_BUF_ERROR] = FR * sizeof(lg_u64);
     l->bytes[LG_BUF_REPLICATE_STAT] = FR * lg_job_statistics(job) * sizeof(double);
-    const bool formation = job->task == LG_TASK_formation;
-    if (formation) lg_mk_formation_layout(job, l);
-    if (formation) l->launches += 5 * job->records;
+    const bool own = job->own.function != NULL, formation = own || job->task == LG_TASK_formation;
+    if (own) lg_cuda_own_layout(job, gradients, l);
+    else if (formation) lg_mk_formation_layout(job, l);
+    if (formation) l->launches += 5 * lg_hooks(job);
     if (!gradients) return;
     if (!block_back) l->bytes[LG_BUF_OTHER] = FR * l->sample;
     l->bytes[LG_BUF_TAPE] = FR * l->segment * ((job->height + 1) / 2) * job->width * sizeof(uint16_t);

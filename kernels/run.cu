@@ -26,6 +26,10 @@ static void launch_loss(lg_dbatch *b, const lg_view &v)
 
 static lg_status cuda_loss(lg_context *ctx, lg_dbatch *b)
 {
+    if (b->job->own.function) {
+        cudaSetDevice(b->device->index);
+        return lg_cuda_own_loss(ctx, b, b->iteration);
+    }
     if (!b->job->target && !b->job->target_stat)
         return lg_fail(ctx, LG_ERR_UNSUPPORTED, "task simulate has nothing to compare with, so there is no loss");
     cudaSetDevice(b->device->index);
@@ -82,11 +86,34 @@ static cudaError_t run_iterations(lg_dbatch *b, uint32_t count)
     return error ? error : cudaGetLastError();
 }
 
+/* With a loss of the caller's own: one iteration after the other, each with its row. */
+static lg_status advance_own(lg_context *ctx, lg_dbatch *b, uint64_t iteration, uint32_t count, double *rows)
+{
+    const size_t row = (size_t)b->job->fits * ((size_t)b->job->model->params + 3);
+    lg_status status = LG_OK;
+    for (uint32_t i = 0; !status && i < count; i++, rows += row) {
+        status = lg_cuda_reset(ctx, b, iteration + i);
+        if (status) return status;
+        b->run->forward(b, b->view, 0, b->view.steps, true);
+        status = lg_cuda_own_loss(ctx, b, iteration + i);
+        if (status) return status;
+        b->run->backward(b, b->view);
+        lg_cuda_finish(b, b->view, true);
+        cudaError_t error = cudaMemcpyAsync(rows, b->view.rows, row * sizeof *rows, cudaMemcpyDeviceToHost, b->stream);
+        const cudaError_t done = cudaStreamSynchronize(b->stream);
+        status = lg_cuda_status(ctx, error ? error : done, "running optimiser iterations");
+    }
+    b->step = b->job->steps;
+    b->kept = false;
+    return status;
+}
+
 static lg_status cuda_advance(lg_context *ctx, lg_dbatch *b, uint64_t iteration, uint32_t count, double *rows)
 {
     if (!b->gradients) return lg_fail(ctx, LG_ERR_INTERNAL, "a batch made without gradients cannot be fitted");
-    if (!b->job->target && !b->job->target_stat) return cuda_loss(ctx, b);
     cudaSetDevice(b->device->index);
+    if (b->job->own.function) return advance_own(ctx, b, iteration, count, rows);
+    if (!b->job->target && !b->job->target_stat) return cuda_loss(ctx, b);
     const size_t row = (size_t)b->job->fits * ((size_t)b->job->model->params + 3);
     const uint32_t most = (uint32_t)lg_cuda_rows(b->job);
     while (count > 0) {
@@ -193,6 +220,12 @@ static lg_status cuda_get_states(lg_context *ctx, lg_dbatch *b, uint32_t fit, ui
     return lg_cuda_status(ctx, error, "reading states from the GPU");
 }
 
+/* Own losses: of the model whose passes stop at recorded steps. */
+static bool cuda_own(const lg_job *job)
+{
+    return job->model->id == LG_MODEL_MK;
+}
+
 /* ---- the table -------------------------------------------------------------------------------------------------- */
 
 #ifndef LG_DEVICE_PASS
@@ -221,5 +254,6 @@ const lg_backend lg_backend_cuda = {
     NULL,  /* lm */
     false, /* share */
     false, /* estimators */
+    cuda_own,
 };
 #endif

@@ -19,6 +19,9 @@ if [ "$ci" = true ]; then
     need 'command -v clang && ls /usr/lib/llvm-*/lib/libarcher.so' "clang libomp-dev" "clang with its OpenMP library"
     need 'command -v gcovr' "gcovr" "gcovr"
     need 'command -v git' "git" "git"
+    need '/usr/bin/python3 -c "import setuptools, pip, scipy, wheel"' \
+        "python3-scipy python3-pip python3-setuptools python3-wheel" "Python's scipy, pip, setuptools and wheel"
+    need 'command -v ffmpeg' "ffmpeg" "ffmpeg"
     need 'command -v mkdocs' "mkdocs" "mkdocs"
     need 'command -v mpicc && command -v mpirun' "libopenmpi-dev openmpi-bin" "Open MPI"
     need 'test -x /usr/sbin/slurmctld && test -x /usr/sbin/slurmd && test -x /usr/sbin/munged' "slurm-wlm munge" "Slurm and munge"

@@ -27,6 +27,16 @@ typedef struct lg_share {
 
 enum { LG_PART_WALKERS = 64 };
 
+/* A loss of the caller's own, of states recorded after steps record[0] < record[1] < ...: backend/own.h. */
+typedef struct lg_own_loss {
+    lg_loss_fn function; /* NULL: there is none, and the job's task and loss hold */
+    void *user;
+    uint32_t records;
+    const uint32_t *record;
+    uint32_t
+        points; /* fits of the batch for each fit of the problem: 1, or the displaced points of fd, or candidates */
+} lg_own_loss;
+
 /* A job: immutable, owned by the problem, read by backends at batch creation and kept alive by the problem. */
 typedef struct lg_job {
     const lg_model_desc *model;
@@ -81,6 +91,8 @@ typedef struct lg_job {
     const uint32_t *noise_fit;
 
     size_t memory_limit; /* bytes the batch may take on the device; 0 = the backend's own limit */
+
+    lg_own_loss own; /* a job that has one has no target and no statistics */
 } lg_job;
 
 static inline size_t lg_job_sites(const lg_job *job)
@@ -209,6 +221,8 @@ typedef struct lg_backend {
     bool share;
     /* Does it honour the job's method score, categorical, draws and tau_end? A job that has them is refused elsewhere. */
     bool estimators;
+    /* Does it honour the job's own loss? NULL: never. */
+    bool (*own)(const lg_job *job);
 } lg_backend;
 
 /* On the host: one optimiser update of every fit of a job. jacobian as get_jacobian gives it, for lm; else NULL. */

@@ -70,6 +70,7 @@ static lg_job inner_job(const lg_job *job, uint32_t points)
     inner.method = LG_GRADIENT_pathwise;
     inner.fits = job->fits * points;
     inner.fit_optimizer = NULL; /* the inner batch makes no updates */
+    inner.own.points = job->own.points * points;
     return inner;
 }
 

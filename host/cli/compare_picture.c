@@ -5,8 +5,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { GRID = 120, COLOURS = FIGURE_BLACK }; /* the colours that figure.h takes in turn */
-#define SMALLEST 1e-6                        /* an error of 0, the best run's own, has no place on a logarithmic axis */
+/* COLOURS: those that figure.h takes in turn. COMMON: methods that both panels name. */
+enum { GRID = 120, COLOURS = FIGURE_BLACK, COMMON = 4 };
+#define SMALLEST 1e-6 /* an error of 0, the best run's own, has no place on a logarithmic axis */
 
 static double place(const lg_compare *c, const lg_compare_point *point, bool time)
 {
@@ -21,7 +22,7 @@ static double error_at(const lg_compare *c, const lg_compare_run *run, bool time
     return error;
 }
 
-/* From the first estimate of a method to its last; false where it has no length. */
+/* From the first estimate of a method to its last; false where there is none. */
 static bool span(const lg_compare *c, int method, bool time, double *low, double *high)
 {
     *low = INFINITY;
@@ -31,7 +32,14 @@ static bool span(const lg_compare *c, int method, bool time, double *low, double
         *low = fmin(*low, place(c, &run->point[0], time));
         *high = fmax(*high, place(c, &run->point[run->points - 1], time));
     }
-    return *low > 0.0 && *high > *low;
+    return *low > 0.0 && *high >= *low;
+}
+
+/* Of many methods each panel names half: colours are the same in both, and a legend of eight would take half of a panel. */
+static const char *title_in(const lg_compare *c, int method, bool left)
+{
+    const bool first_half = method < (c->methods + 1) / 2;
+    return c->methods <= COMMON || first_half == left ? c->method[method] : NULL;
 }
 
 static void add_method(const lg_compare *c, figure *fig, figure_panel *panel, int method, bool time, double *room)
@@ -45,8 +53,14 @@ static void add_method(const lg_compare *c, figure *fig, figure_panel *panel, in
         const double median = lg_compare_median(room, c->seeds);
         y[g] = isfinite(median) ? fmax(median, SMALLEST) : NAN;
     }
-    const figure_style style = method < COLOURS ? FIGURE_LINE : FIGURE_DASHED;
-    figure_add(fig, panel, &(figure_series){.style = style, .title = c->method[method], .n = GRID, .x = x, .y = y});
+    const figure_style style = high <= low ? FIGURE_POINTS : method < COLOURS ? FIGURE_LINE : FIGURE_DASHED;
+    figure_add(fig, panel,
+               &(figure_series){.style = style,
+                                .colour = (figure_colour)(FIGURE_BLUE + method % COLOURS),
+                                .title = title_in(c, method, time),
+                                .n = high <= low ? 1 : GRID,
+                                .x = x,
+                                .y = y});
 }
 
 lg_status lg_compare_picture(const lg_compare *c, const char *path)
@@ -55,7 +69,7 @@ lg_status lg_compare_picture(const lg_compare *c, const char *path)
     double *room = calloc((size_t)c->seeds, sizeof *room);
     if (!room) return lg_cli_fail(c->cli, LG_ERR_MEMORY, "no memory for the picture");
     figure_init(&fig, 1, 2);
-    fig.panel_height = 8.0; /* room for a legend of eight methods */
+    fig.panel_height = 8.0; /* room for a legend */
     figure_text(fig.title, "%s, task %s, loss %s: median of %d seeds", c->info.model, c->info.task, c->info.loss,
                 c->seeds);
     for (int k = 0; k < 2; k++) {

@@ -8,7 +8,7 @@
  *     figure_text(panel->y_label, "MSD (µm²)");
  *     figure_add(&fig, panel, &(figure_series){.style = FIGURE_POINTS, .n = n, .x = x, .y = y, .err = sem});
  *     figure_add_image(&fig, &fig.panel[1], plane, height, width, maximum);
- *     status = figure_render(ctx, &fig, "fit.png", force); // .png, .svg, .pdf or .gif
+ *     status = figure_render(ctx, &fig, "fit.png", force); // .png, .svg, .pdf, .gif or .mp4
  *     figure_free(&fig);
  *
  * Arrays are copied when they are added, and long lines thinned to what can be seen. A failed allocation is remembered
@@ -56,14 +56,15 @@ typedef struct figure_series {
 
 #define FIGURE_FONT 8.5 /* points */
 
-enum { FIGURE_TEXT = 160, FIGURE_MARKS = 8, FIGURE_SAMPLES = 8192 };
+enum { FIGURE_TEXT = 160, FIGURE_MARKS = 8, FIGURE_SAMPLES = 8192, FIGURE_NAMES = 12 };
 
 typedef struct figure_panel {
     char title[FIGURE_TEXT], x_label[FIGURE_TEXT], y_label[FIGURE_TEXT];
     const char *legend; /* its place in gnuplot's words, a string constant: "top left"; NULL: where no curve is */
     bool log_x, log_y;  /* to be set before curves are added */
-    double x_range[2], y_range[2]; /* both 0: from the data; one of them NaN: that end from the data */
-    bool no_colour_bar;            /* image panels */
+    double x_range[2], y_range[2];    /* both 0: from the data; one of them NaN: that end from the data */
+    const char *x_name[FIGURE_NAMES]; /* in the place of numbers, at x = 1, 2, ...; not copied */
+    bool no_colour_bar;               /* image panels */
     char colour_label[FIGURE_TEXT];
 
     /* Used by figure.c alone. */
@@ -87,7 +88,7 @@ typedef struct figure {
     char title[FIGURE_TEXT];
     double panel_width, panel_height; /* centimetres, of an image at most; 8.5 (a journal column) x 6.2 */
 
-    bool animate; /* .gif: every row of panels is a frame of its own */
+    bool animate; /* .gif and .mp4: every row of panels is a frame of its own */
 
     FILE *table; /* the data as CSV rows, see figure_csv.c */
     char *rows_text;

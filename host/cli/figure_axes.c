@@ -18,19 +18,33 @@ double figure_tic_step(double width)
     return parts > 30 ? 10 * step : parts > 15 ? 5 * step : parts > 6 ? 2 * step : step;
 }
 
-/* Powers of ten, and 2 and 5 times them where the range is short. */
-static void put_log_tics(FILE *out, const double range[2])
+/* How many characters the labels of a logarithmic axis take: of every power of ten or of each `every`, with or without 2 and 5
+ * times them. Written out where out is not NULL. */
+static double log_tics(FILE *out, const double range[2], int every, bool digits)
 {
-    double decades = log10(range[1] / range[0]);
-    int first = (int)floor(log10(range[0])), last = (int)ceil(log10(range[1]));
-    int every = decades > 7 ? (int)(decades / 5 + 1) : 1, count = 0;
-    fputs(" (", out);
+    int first = (int)floor(log10(range[0])), last = (int)ceil(log10(range[1])), count = 0;
+    double longest = 0, shown = 0;
     for (int power = first; power <= last; power += every) {
-        for (int digit = 1; digit <= (decades < 3 ? 5 : 1); digit = digit == 1 ? 2 : digit + 3) {
-            double value = digit * pow(10, power);
-            fprintf(out, "%s'%g' %.10g", count++ ? ", " : "", value, value);
+        for (int digit = 1; digit <= (digits ? 5 : 1); digit = digit == 1 ? 2 : digit + 3) {
+            const double value = digit * pow(10, power);
+            char label[32];
+            longest = fmax(longest, snprintf(label, sizeof label, "%g", value));
+            shown += value >= range[0] && value <= range[1];
+            if (out) fprintf(out, "%s'%s' %.10g", count++ ? ", " : "", label, value);
         }
     }
+    return (longest + 1.5) * shown;
+}
+
+/* Powers of ten, and 2 and 5 times them where the range is short; no more than fit side by side. */
+static void put_log_tics(FILE *out, const double range[2], double room)
+{
+    const double decades = log10(range[1] / range[0]);
+    int every = decades > 7 ? (int)(decades / 5 + 1) : 1;
+    const bool digits = decades < 3 && log_tics(NULL, range, every, true) <= room;
+    while (!digits && every < decades && log_tics(NULL, range, every, false) > room) every++;
+    fputs(" (", out);
+    log_tics(out, range, every, digits);
     putc(')', out);
 }
 
@@ -128,26 +142,39 @@ static const char *place_legend(const figure *fig, const figure_panel *panel, co
     return corners[0];
 }
 
-static void put_axis(FILE *out, const axis *a)
+/* room: of its labels, in characters */
+static void put_axis(FILE *out, const axis *a, double room)
 {
     fprintf(out, "%s logscale %c\nset %ctics nomirror scale 0.5", a->logarithmic ? "set" : "unset", a->name, a->name);
     if (a->logarithmic) {
-        put_log_tics(out, a->range);
+        put_log_tics(out, a->range, room);
     } else {
         fprintf(out, " %.10g", a->step);
     }
     fprintf(out, "\nset %crange [%.10g:%.10g]\n", a->name, a->range[0], a->range[1]);
 }
 
+static void put_names(FILE *out, const figure_panel *panel)
+{
+    for (int i = 0; i < FIGURE_NAMES && panel->x_name[i]; i++) {
+        fputs(i ? ", " : "set xtics nomirror scale 0.5 (", out);
+        figure_put_string(out, panel->x_name[i]);
+        fprintf(out, " %d", i + 1);
+    }
+    if (panel->x_name[0]) fputs(")\n", out);
+}
+
 void figure_put_axes(FILE *out, const figure *fig, const figure_panel *panel)
 {
     axis x = find_range('x', panel->log_x, panel->x_range, panel->x_data);
     axis y = find_range('y', panel->log_y, panel->y_range, panel->y_data);
-    round_range(&x, (fig->panel_width / 2.54 * 72 - 55) / (0.64 * FIGURE_FONT));
+    const double room = (fig->panel_width / 2.54 * 72 - 55) / (0.64 * FIGURE_FONT);
+    round_range(&x, room);
     round_range(&y, INFINITY);
     show_levels(&y, panel->level);
     const char *legend = panel->entries ? place_legend(fig, panel, &x, &y) : "top right";
-    put_axis(out, &x);
-    put_axis(out, &y);
+    put_axis(out, &x, room);
+    put_names(out, panel);
+    put_axis(out, &y, INFINITY);
     fprintf(out, "set key %s Left reverse samplen 1.5 spacing 1.1 noautotitle\n", legend);
 }

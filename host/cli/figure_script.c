@@ -33,7 +33,7 @@ static bool has_extension(const char *path, const char *extension)
     return dot && strcasecmp(dot, extension) == 0;
 }
 
-/* lg_gnuplot refuses other extensions than .png, .svg, .pdf and .gif. */
+/* lg_gnuplot refuses other extensions than .png, .svg, .pdf, .gif and .mp4, which is made of .png. */
 static void put_terminal(FILE *out, const figure *fig, const char *path)
 {
     double width, height;

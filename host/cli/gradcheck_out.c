@@ -172,20 +172,15 @@ static void add_panel(figure *fig, figure_panel *panel, const lg_gradcheck *chec
     double reference = NAN;
     int place = 0;
     figure_text(panel->title, "%s %s %s: %s", info->model, info->task, info->loss, param);
-    figure_text(panel->y_label, "gradient (mean, s.d.)");
-    figure_text(panel->x_label, "estimator, in the order of the legend");
-    panel->legend = "above";
+    figure_text(panel->y_label, "gradient (mean ± s.d.)");
+    figure_text(panel->x_label, "estimator");
     for (int row = 0; row < info->rows; row++) {
         const lg_gradcheck_row *r = lg_gradcheck_at(check, row);
-        const double x = ++place, y = r->mean, sd = r->sd;
-        if (strcmp(r->param, param) != 0 || !isfinite(y)) {
-            place--;
-            continue;
-        }
+        if (strcmp(r->param, param) != 0 || !isfinite(r->mean) || place == FIGURE_NAMES) continue;
+        panel->x_name[place++] = r->estimator;
+        const double x = place, y = r->mean, sd = r->sd;
         reference = r->reference;
-        figure_add(
-            fig, panel,
-            &(figure_series){.style = FIGURE_POINTS, .title = r->estimator, .n = 1, .x = &x, .y = &y, .err = &sd});
+        figure_add(fig, panel, &(figure_series){.style = FIGURE_POINTS, .n = 1, .x = &x, .y = &y, .err = &sd});
     }
     panel->x_range[0] = 0.5;
     panel->x_range[1] = place + 0.5;

@@ -88,20 +88,22 @@ static void print_kinds(const plot *p)
     for (int i = 0; i < p->kinds; i++) printf("%-10s %s\n", p->name[i], p->help[i]);
 }
 
-/* An animation is a .gif, and nothing else is. */
+static bool moves(const char *path)
+{
+    return ends_with(path, ".gif") || ends_with(path, ".mp4");
+}
+
+/* An animation is a .gif or .mp4, and nothing else is. */
 static lg_status check_extension(const plot *p, bool animation)
 {
-    const bool gif = ends_with(p->picture, ".gif");
-    if (animation && !gif) {
-        return lg_cli_fail(
-            p->cli, LG_ERR_USAGE,
-            "--out: '%s' cannot hold an animation; expected a name that ends in .gif (for a video convert it: "
-            "ffmpeg -i FILE.gif FILE.mp4)",
-            p->picture);
-    }
-    if (!animation && gif)
+    if (animation && !moves(p->picture))
         return lg_cli_fail(p->cli, LG_ERR_USAGE,
-                           "--out: '%s': a .gif is drawn by --kind animation of lattice states alone", p->picture);
+                           "--out: '%s' cannot hold an animation; expected a name that ends in .gif or .mp4",
+                           p->picture);
+    if (!animation && moves(p->picture))
+        return lg_cli_fail(p->cli, LG_ERR_USAGE,
+                           "--out: '%s': a .gif or .mp4 is drawn by --kind animation of lattice states alone",
+                           p->picture);
     return LG_OK;
 }
 
@@ -122,7 +124,7 @@ static lg_status plot_array(plot *p)
     }
     for (int i = 0; i < plot_array_kind_count; i++)
         if (plot_array_kinds[i].tracks == tracks) offer(p, plot_array_kinds[i].name, plot_array_kinds[i].help, i);
-    if (!p->kind && !tracks && ends_with(p->picture, ".gif")) p->kind = "animation";
+    if (!p->kind && !tracks && moves(p->picture)) p->kind = "animation";
     if (!status) status = choose(p, &index);
     const plot_array_kind *kind = &plot_array_kinds[index];
     if (!status && !p->list) {
@@ -177,7 +179,7 @@ int lg_cmd_plot(int argc, char **argv)
     plot p = {.cli = &cli};
     const lg_cli_option options[] =
         {{"--out", "FILE",
-          "the picture, .png, .svg or .pdf, .gif for an animation (default: the name of RESULT "
+          "the picture, .png, .svg or .pdf, .gif or .mp4 for an animation (default: the name of RESULT "
           "with .png)",
           LG_ARG_TEXT, &cli.out, 'o'},
          {"--kind", "KIND", "what to draw (default: the first one of --list)", LG_ARG_TEXT, &p.kind, 'k'},

@@ -249,7 +249,7 @@ const plot_array_kind plot_array_kinds[] = {
     {"montage", "the planes over time, species in rows", false, plot_montage},
     {"lattice", "the last recorded state", false, plot_lattice},
     {"structure", "radially averaged structure factor, first to last record", false, plot_structure},
-    {"animation", "all records as a .gif", false, plot_movie},
+    {"animation", "all records as a .gif or .mp4", false, plot_movie},
     {"tracks", "positions of the first walkers", true, plot_tracks},
 };
 const int plot_array_kind_count = sizeof plot_array_kinds / sizeof plot_array_kinds[0];

@@ -17,6 +17,7 @@ typedef struct result_plot {
     figure fig;
     lg_summary summary; /* of an ensemble */
     int shown;          /* fits that are drawn */
+    bool search;        /* without gradients: rows of the trace are generations */
 } result_plot;
 
 /* The configuration is kept as text; it is read the way every configuration is read, from a file. */
@@ -93,7 +94,7 @@ static void draw_statistic(result_plot *p, figure_panel *panel, const statistic_
         const double *values = lg_result_statistics(p->result, shown_fit(p, f));
         if (!values) continue;
         take_values(p, c, values, k);
-        fitted.title = f ? NULL : "fit, last iteration";
+        fitted.title = f ? NULL : p->search ? "fit, last generation" : "fit, last iteration";
         figure_add(&p->fig, panel, &fitted);
     }
     const double *weight = lg_result_weight(p->result);
@@ -135,7 +136,8 @@ static void add_statistic(result_plot *p, figure_panel *panel, int k)
 static void add_traces(result_plot *p, figure_panel *panel, int column, figure_colour colour)
 {
     const int width = p->info.params + 3;
-    figure_text(panel->x_label, "iteration");
+    figure_text(panel->x_label, p->search ? "generation" : "iteration");
+    panel->x_range[1] = p->search ? NAN : 1; /* the axis ends where the longest trace does */
     for (int f = 0; f < p->shown; f++) {
         const int fit = shown_fit(p, f);
         const int64_t rows = lg_result_iterations(p->result, fit);
@@ -145,6 +147,7 @@ static void add_traces(result_plot *p, figure_panel *panel, int column, figure_c
             p->fig.failed = true;
             return;
         }
+        if (!p->search) panel->x_range[1] = fmax(panel->x_range[1], (double)(rows - 1));
         for (int64_t i = 0; i < rows; i++) y[i] = trace[i * width + column];
         figure_add(&p->fig, panel,
                    &(figure_series){.style = fit_style(p), .colour = colour, .n = (size_t)rows, .y = y});
@@ -265,6 +268,7 @@ lg_status plot_result(lg_context *ctx, const lg_result *result, unsigned parts, 
     result_plot p = {.result = result};
     lg_result_describe(result, &p.info);
     p.config = load_config(ctx, p.info.config);
+    p.search = lg_result_posterior(result, &(lg_posterior){.generations = 0});
     p.shown = p.info.fits < FITS_SHOWN ? p.info.fits : FITS_SHOWN;
     if (lg_result_is_ensemble(result) && lg_result_summary(ctx, result, &p.summary) != LG_OK)
         p.summary.interval_fits = 0;

@@ -138,6 +138,7 @@ uint64_t lg_checkpoint_hash_data(const lg_problem *p)
     add(&crc, job->record, job->records * sizeof *job->record);
     add(&crc, p->target_stat, statistics);
     add(&crc, p->weight_stat, statistics);
+    if (job->own.function) add(&crc, job->own.record, job->own.records * sizeof *job->own.record);
     const uint64_t sample = lg_sample_hash(&p->sample);
     if (sample) add(&crc, &sample, sizeof sample);
     return lg_crc64_value(&crc);

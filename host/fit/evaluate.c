@@ -9,7 +9,7 @@ lg_status lg_evaluate(lg_context *ctx, lg_problem *p, uint64_t iteration, const 
 {
     const lg_backend *backend = p->backend;
     lg_status status = LG_OK;
-    if (!p->batch) status = backend->create(ctx, p->device, &p->job, p->job.task != LG_TASK_simulate, &p->batch);
+    if (!p->batch) status = backend->create(ctx, p->device, &p->job, lg_problem_has_loss(p), &p->batch);
     if (!status) status = backend->set_params(ctx, p->batch, params);
     if (!status) status = backend->reset(ctx, p->batch, iteration);
     if (!status) status = backend->forward(ctx, p->batch, p->job.steps, true);
@@ -78,6 +78,8 @@ lg_status lg_noise_dump(lg_context *ctx, lg_problem *p, uint64_t iteration, cons
     if (p->job.task == LG_TASK_simulate)
         return lg_fail(ctx, LG_ERR_UNSUPPORTED,
                        "task simulate has no loss: noise is dumped for task transition, trajectory or stability");
+    if (p->job.own.function)
+        return lg_fail(ctx, LG_ERR_UNSUPPORTED, "noise is dumped for the losses of the library alone");
     if (p->job.method != LG_GRADIENT_pathwise || p->job.binary == LG_ESTIMATOR_gr ||
         p->job.categorical == LG_ESTIMATOR_gr)
         return lg_fail(

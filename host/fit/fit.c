@@ -279,9 +279,10 @@ lg_status lg_fit_run(lg_context *ctx, lg_problem *problem, const lg_fit_options 
                      void *user, lg_result **out)
 {
     const lg_job *job = &problem->job;
-    if (job->task == LG_TASK_simulate)
+    if (!lg_problem_has_loss(problem))
         return lg_fail(ctx, LG_ERR_UNSUPPORTED,
-                       "task simulate has no loss to fit: use task transition, trajectory or stability");
+                       "task simulate has no loss to fit: use task transition, trajectory or stability, or "
+                       "lg_problem_set_loss");
     if (!any_fitted(job))
         return lg_fail(ctx, LG_ERR_CONFIG,
                        "all parameters are held fixed: give at least one as {start: VALUE} to fit it");

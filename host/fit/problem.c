@@ -76,7 +76,7 @@ static lg_status read_model(lg_context *ctx, const lg_config *c, lg_job *job)
 static lg_status read_loss(lg_context *ctx, const lg_config *c, lg_job *job)
 {
     int loss = 0;
-    if (job->task == LG_TASK_simulate) return LG_OK;
+    if (job->task == LG_TASK_simulate) return lg_problem_read_estimator(ctx, c, job); /* of lg_problem_set_loss */
     lg_status status = lg_problem_choose(ctx, c, "loss", loss_names, sizeof loss_names / sizeof *loss_names, &loss);
     if (status) return status;
     job->loss = (lg_loss)loss;
@@ -222,9 +222,9 @@ static lg_status print_effective(lg_context *ctx, const lg_config *config, lg_pr
     return status;
 }
 
-static lg_status plan_memory(lg_context *ctx, lg_problem *p)
+lg_status lg_problem_plan(lg_context *ctx, lg_problem *p)
 {
-    bool gradients = p->job.task != LG_TASK_simulate;
+    bool gradients = lg_problem_has_loss(p);
     lg_job job = p->job;
     if (p->search.kind != LG_SEARCH_gradient) job = lg_search_job(p, p->params, &gradients);
     return p->backend->plan(ctx, p->device, &job, gradients, &p->plan);
@@ -251,7 +251,7 @@ static lg_status build_fit(lg_context *ctx, const lg_config *config, lg_problem 
     if (!status && p->job.task != LG_TASK_simulate) status = lg_method_open(ctx, &p->job, &p->backend, &p->device);
     if (!status) status = lg_problem_check_optimizer(ctx, config, p);
     if (!status) status = lg_problem_read_options(ctx, config, p);
-    if (!status) status = plan_memory(ctx, p);
+    if (!status) status = lg_problem_plan(ctx, p);
     if (!status) status = print_effective(ctx, config, p);
     return status;
 }
@@ -289,7 +289,7 @@ void lg_problem_free(lg_problem *p)
     if (p->device) p->backend->close(p->device);
     void *const owned[] = {p->start,      p->target,     p->record,      p->target_stat, p->weight_stat,
                            p->whiten,     p->params,     p->config_yaml, p->checkpoint,  p->fit_optimizer,
-                           p->fit_target, p->fit_weight, p->resample};
+                           p->fit_target, p->fit_weight, p->resample,    p->own_record};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     lg_ensemble_close(&p->ensemble);
     lg_sample_close(&p->sample);
@@ -304,7 +304,9 @@ void lg_problem_describe(const lg_problem *p, lg_problem_info *info)
     *info = (lg_problem_info){
         .model = job->model->name,
         .task = lg_task_name(job->task),
-        .loss = job->task == LG_TASK_simulate ? "none" : loss_names[job->loss],
+        .loss = job->own.function               ? "own"
+                : job->task == LG_TASK_simulate ? "none"
+                                                : loss_names[job->loss],
         .device = p->device_text,
         .model_index = (int)job->model->id,
         .params = job->model->params,

@@ -32,7 +32,16 @@ struct lg_problem {
     uint32_t *resample;
     char *checkpoint;       /* file, or NULL */
     lg_fit_options options; /* as the configuration has them */
+    uint32_t *own_record;   /* steps of lg_problem_set_loss */
 };
+
+/* Is there a loss to evaluate and to fit? */
+static inline bool lg_problem_has_loss(const lg_problem *problem)
+{
+    return problem->job.task != LG_TASK_simulate || problem->job.own.function != NULL;
+}
+/* The memory plan of the job as it is now. */
+lg_status lg_problem_plan(lg_context *ctx, lg_problem *problem);
 
 /* Fills the job's start states, targets and records from files or by generation; the model, task, lattice and steps of the
  * job are set. Data may set lattice sizes and steps that the configuration leaves open. */

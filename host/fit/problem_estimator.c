@@ -60,7 +60,7 @@ lg_status lg_problem_read_estimator(lg_context *ctx, const lg_config *c, lg_job 
     job->categorical = (lg_estimator)categorical;
     job->draws = (uint32_t)draws;
     job->v0_const = v0 && strcmp(v0, "const") == 0;
-    return check_method(ctx, c, job);
+    return job->task == LG_TASK_simulate ? LG_OK : check_method(ctx, c, job);
 }
 
 lg_status lg_problem_check_estimator(lg_context *ctx, const lg_config *c, const lg_problem *p)

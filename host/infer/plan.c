@@ -105,6 +105,7 @@ lg_job lg_search_job(const lg_problem *p, const double *params, bool *gradients)
     lg_job job = p->job;
     job.fits = p->search.population;
     job.params = params;
+    job.own.points = job.fits;                                               /* all are candidates of the one fit */
     *gradients = job.method == LG_GRADIENT_exact || job.loss == LG_LOSS_nll; /* closed forms instead of runs */
     return job;
 }

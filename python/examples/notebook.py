@@ -11,11 +11,11 @@ for step, aware in zip(range(0, 21, 5), states.mean(axis=(1, 2, 3, 4, 5))):
 # %% A random walk, its loss and gradient at the start
 walk = {
     "model": "prw",
-    "data.generate.params": {"p_center": 0.3, "p_resample": 0.6},
+    "data.generate": {"params": {"p_center": 0.3, "p_resample": 0.6}, "runs": 20000},
     "params": {"p_center": {"start": 0.7}, "p_resample": {"start": 0.7}},
     "optimizer": {"name": "adam", "lr": 0.05},
-    "replicates": 500,
-    "iterations": 300,
+    "replicates": 1000,
+    "iterations": 1000,
 }
 problem = latgrad.Problem(walk)
 loss, gradient = problem.grad()

@@ -1,5 +1,8 @@
-"""The loss and its gradient as an objective of SciPy. The noise is held fixed (common random numbers), so that the loss is
-one function; it is minimised over the logits, in which PRW gradients are given."""
+"""Loss and gradient as an objective of SciPy, minimised over the logits, in which PRW gradients are given.
+
+Line searches want a loss that is a smooth function and a gradient that belongs to it. The closed form (estimator.method exact)
+is such a pair. A simulated loss is not: with the noise held fixed it is a staircase, whose steps the gradient does not see; it is
+left to a method that needs values alone."""
 
 import sys
 
@@ -13,20 +16,31 @@ except ImportError:
     print("SciPy is not installed; nothing was done")
     sys.exit(0)
 
-problem = latgrad.Problem(
-    {
-        "model": "prw",
-        "data.generate.params": {"p_center": 0.3, "p_resample": 0.6},
-        "params": {"p_center": {"start": 0.5}, "p_resample": {"start": 0.5}},
-        "replicates": 5000,
-    }
-)
+WALK = {
+    "model": "prw",
+    "device": "cpu",
+    "data.generate.params": {"p_center": 0.3, "p_resample": 0.6},
+    "data.generate.runs": 20000,
+    "params": {"p_center": {"start": 0.5}, "p_resample": {"start": 0.5}},
+    "replicates": 5000,
+}
 
 
-def objective(logits):
-    loss, gradient = problem.grad(1 / (1 + np.exp(-logits)))
+def sigmoid(logits):
+    return 1 / (1 + np.exp(-logits))
+
+
+def exact(logits, problem=latgrad.Problem(WALK, estimator__method="exact")):
+    loss, gradient = problem.grad(sigmoid(logits))
     return loss[0], gradient[0]
 
 
-answer = minimize(objective, np.zeros(2), jac=True, method="L-BFGS-B", options={"maxiter": 30})
-print("p_center, p_resample:", (1 / (1 + np.exp(-answer.x))).round(2))
+def simulated(logits, problem=latgrad.Problem(WALK)):
+    return problem.value(sigmoid(logits))[0]
+
+
+answer = minimize(exact, np.zeros(2), jac=True, method="L-BFGS-B")
+print(f"closed form, L-BFGS-B: p_center, p_resample = {sigmoid(answer.x).round(1)}, {answer.nfev} evaluations")
+simplex = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])  # wide against the steps of the staircase
+answer = minimize(simulated, np.zeros(2), method="Nelder-Mead", options={"initial_simplex": simplex, "maxfev": 100})
+print(f"simulated, Nelder-Mead: p_center, p_resample = {sigmoid(answer.x).round(1)}, {answer.nfev} evaluations")

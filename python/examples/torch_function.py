@@ -1,4 +1,5 @@
-"""The loss as a node of a PyTorch graph: backward() hands on the library's approximate gradient."""
+"""The loss as a node of a PyTorch graph: backward() hands on the library's approximate gradient. Then a loss that is written
+in PyTorch: its autograd gives the derivatives with respect to the states, and the library those of the parameters."""
 
 import sys
 
@@ -36,3 +37,28 @@ for iteration in range(100):
     Loss.apply(beta, problem, iteration).backward()
     optimizer.step()
 print(f"beta: {beta.item():.2f}")
+
+
+# The mean distance from the start after 2 and after 10 steps, instead of a loss of the library
+walk = latgrad.Problem({"model": "prw", "task": "simulate", "device": "cpu", "steps": 10, "replicates": 1000})
+seen = torch.tensor([2.10, 8.08])  # of p_center = 0.3, p_resample = 0.2
+
+
+def distance_loss(states):
+    positions = torch.tensor(states, dtype=torch.float32, requires_grad=True)  # [replicates, recorded, 2]
+    distance = (positions.square().sum(-1) + 1e-12).sqrt().mean(0)
+    loss = ((distance / seen - 1) ** 2).sum()
+    loss.backward()
+    return loss.item(), positions.grad.numpy()
+
+
+walk.set_loss(distance_loss, steps=[2, 10])
+logits = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+optimizer = torch.optim.Adam([logits], lr=0.05)
+for iteration in range(200):
+    optimizer.zero_grad()
+    # gradients of the random walk are those of the logits
+    _, gradient = walk.grad(torch.sigmoid(logits).detach().numpy(), iteration)
+    logits.grad = torch.from_numpy(gradient[0])
+    optimizer.step()
+print("p_center, p_resample:", [round(p, 1) for p in torch.sigmoid(logits).tolist()])

@@ -10,5 +10,20 @@ keys are those of `latgrad help config`.
 """
 
 from ._api import LatgradError, Problem, Result, Trace, fit, grad, simulate, version
+from ._gradcheck import Gradcheck, GradcheckRow, gradcheck
+from ._loss import Recorded
 
-__all__ = ["LatgradError", "Problem", "Result", "Trace", "fit", "grad", "simulate", "version"]
+__all__ = [
+    "Gradcheck",
+    "GradcheckRow",
+    "LatgradError",
+    "Problem",
+    "Recorded",
+    "Result",
+    "Trace",
+    "fit",
+    "grad",
+    "gradcheck",
+    "simulate",
+    "version",
+]

@@ -4,11 +4,12 @@ import ctypes
 import json
 import os
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from ._library import PROGRESS_FN, ProblemInfo, load
+from ._loss import LossFunction, OwnLoss, Recorded
 
 _lib = load()
 Config = Union[str, "os.PathLike[str]", Mapping[str, Any]]
@@ -63,16 +64,29 @@ def _address(array: Optional[np.ndarray]) -> Optional[int]:
     return None if array is None else array.ctypes.data
 
 
-class Problem:
-    """A checked configuration with its data, on a device. Use a problem from one thread at a time."""
+class _Session:
+    """A context of the library, and its calls with their errors as exceptions."""
 
-    def __init__(self, config: Config, **settings: Any) -> None:
-        """config: a mapping of keys or the path of a YAML file; settings: keys on top of it, with __ for a dot
-        (optimizer__lr=0.01)."""
+    def __init__(self) -> None:
         out = ctypes.c_void_p()
         if _lib.lg_context_create(ctypes.byref(out)):
             raise MemoryError("no memory for a latgrad context")
         self._context = _Handle(out, _lib.lg_context_free)
+
+    def _call(self, function: Callable[..., int], *arguments: Any) -> None:
+        status = function(self._context.pointer, *arguments)
+        if status:
+            message = _lib.lg_context_message(self._context.pointer).decode(errors="replace")
+            raise LatgradError(_lib.lg_status_name(status).decode(), message)
+
+    def _make(self, create: Callable[..., int], free: Callable[..., None], parents: Tuple[_Handle, ...] = (),
+              *arguments: Any) -> _Handle:
+        out = ctypes.c_void_p()
+        self._call(create, *(parent.pointer for parent in parents), *arguments, ctypes.byref(out))
+        return _Handle(out, free, self._context, *parents)
+
+    def _config(self, config: Config, settings: Mapping[str, Any]) -> _Handle:
+        """config: a mapping of keys or the path of a YAML file; settings: keys on top of it, with __ for a dot."""
         lines = list(_flat({key.replace("__", "."): value for key, value in settings.items()}))
         handle = self._make(_lib.lg_config_create, _lib.lg_config_free)
         if isinstance(config, Mapping):
@@ -81,6 +95,18 @@ class Problem:
             self._call(_lib.lg_config_load, handle.pointer, os.fspath(config).encode())
         for key, value in lines:
             self._call(_lib.lg_config_set, handle.pointer, key.encode(), value.encode())
+        return handle
+
+
+class Problem(_Session):
+    """A checked configuration with its data, on a device. Use a problem from one thread at a time."""
+
+    def __init__(self, config: Config, **settings: Any) -> None:
+        """config: a mapping of keys or the path of a YAML file; settings: keys on top of it, with __ for a dot
+        (optimizer__lr=0.01)."""
+        super().__init__()
+        self._own: Optional[OwnLoss] = None
+        handle = self._config(config, settings)
         self._handle = self._make(_lib.lg_problem_create, _lib.lg_problem_free, (handle,))
         info = ProblemInfo()
         _lib.lg_problem_describe(self._handle.pointer, ctypes.byref(info))
@@ -99,16 +125,12 @@ class Problem:
             _lib.lg_problem_start(self._handle.pointer, f, self.start[f].ctypes.data)
 
     def _call(self, function: Callable[..., int], *arguments: Any) -> None:
-        status = function(self._context.pointer, *arguments)
-        if status:
-            message = _lib.lg_context_message(self._context.pointer).decode(errors="replace")
-            raise LatgradError(_lib.lg_status_name(status).decode(), message)
-
-    def _make(self, create: Callable[..., int], free: Callable[..., None], parents: Tuple[_Handle, ...] = (),
-              *arguments: Any) -> _Handle:
-        out = ctypes.c_void_p()
-        self._call(create, *(parent.pointer for parent in parents), *arguments, ctypes.byref(out))
-        return _Handle(out, free, self._context, *parents)
+        try:
+            super()._call(function, *arguments)
+        except LatgradError:
+            if self._own:
+                self._own.raise_what_it_raised()
+            raise
 
     def params(self, given: Params = None) -> np.ndarray:
         """Parameters [fits, params]: the start values with `given` put over them, by name or as an array."""
@@ -130,6 +152,37 @@ class Problem:
             _lib.lg_evaluate, self._handle.pointer, iteration, _address(values), _address(loss), _address(gradient)
         )
         return loss, gradient
+
+    def set_loss(self, loss: LossFunction, steps: Optional[Sequence[int]] = None) -> None:
+        """Puts a loss of your own in the place of the problem's, for grad, value and fit.
+
+        loss(states) returns the loss of one fit and its derivatives dL/dstates, an array of the shape of the states or one
+        that broadcasts to it. States are a read-only view of the library's memory, valid during the call:
+        [replicates, recorded, species, height, width] uint8, or of a walk positions [replicates, recorded, 2] int32,
+        after the given steps (ascending; None: the last step). `recorded` says which fit is asked about. What the function
+        raises is raised by the call that needed the loss."""
+        wanted = None if steps is None else [int(step) for step in steps]
+        if self._own is not None and self._own.steps == wanted:
+            self._own.loss = loss
+            return
+        own = OwnLoss(loss, wanted)
+        array = None if wanted is None else np.array(wanted, np.int64)
+        self._call(
+            _lib.lg_problem_set_loss, self._handle.pointer, own.function, None, _address(array), len(wanted or ())
+        )
+        self._own, self.loss = own, "own"
+
+    @property
+    def recorded(self) -> Optional[Recorded]:
+        """What a loss of your own was last asked about: fit, iteration, steps, rows of the data."""
+        return self._own.recorded if self._own else None
+
+    def loss_and_grad(self, params: Params = None, loss: Optional[LossFunction] = None,
+                      steps: Optional[Sequence[int]] = None, iteration: int = 0) -> Tuple[np.ndarray, np.ndarray]:
+        """Loss [fits] and gradient [fits, params], of a loss of your own where one is given (see set_loss; it stays)."""
+        if loss is not None:
+            self.set_loss(loss, steps)
+        return self.grad(params, iteration)
 
     def value(self, params: Params = None, iteration: int = 0) -> np.ndarray:
         """Loss [fits] without the gradient."""

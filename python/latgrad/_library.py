@@ -3,7 +3,7 @@
 import ctypes
 import ctypes.util
 import os
-from ctypes import POINTER, c_char_p, c_double, c_int, c_int64, c_size_t, c_uint64, c_void_p
+from ctypes import POINTER, c_bool, c_char, c_char_p, c_double, c_float, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 
 # The library's binary interface may change with the minor version while the major one is 0.
@@ -31,7 +31,7 @@ class ParamInfo(ctypes.Structure):
         ("lower", c_double),
         ("upper", c_double),
         ("start", c_double),
-        ("grad_of_logit", ctypes.c_bool),
+        ("grad_of_logit", c_bool),
         ("unit", c_char_p),
         ("help", c_char_p),
     ]
@@ -54,7 +54,58 @@ class Progress(ctypes.Structure):
     ]
 
 
+class Recorded(ctypes.Structure):
+    """lg_recorded"""
+
+    _fields_ = [
+        ("fit", c_int),
+        ("iteration", c_uint64),
+        ("replicates", c_int64),
+        ("records", c_int),
+        ("step", POINTER(c_int64)),
+        ("species", c_int),
+        ("height", c_int),
+        ("width", c_int),
+        ("row", POINTER(c_uint32)),
+        ("lattice", c_void_p),
+        ("walk", c_void_p),
+    ]
+
+
+class GradcheckOptions(ctypes.Structure):
+    """lg_gradcheck_options"""
+
+    _fields_ = [("estimators", c_char_p), ("runs", c_int64), ("reference_runs", c_int64), ("relative_error", c_double)]
+
+
+_GRADCHECK_REALS = (
+    "mean error sd reference reference_error bias bias_error relative_bias sign samples cosine seconds".split()
+)
+
+
+class GradcheckRow(ctypes.Structure):
+    """lg_gradcheck_row"""
+
+    _fields_ = (
+        [(name, c_char_p) for name in ("estimator", "param")]
+        + [(name, c_double) for name in _GRADCHECK_REALS]
+        + [("expectation", c_char_p), ("passed", c_bool), ("note", c_char * 200)]
+    )
+
+
+class GradcheckInfo(ctypes.Structure):
+    """lg_gradcheck_info"""
+
+    _fields_ = (
+        [(name, c_char_p) for name in ("model", "task", "loss", "device", "reference")]
+        + [(name, c_int) for name in ("rows", "failed", "params")]
+        + [("replicates", c_int64), ("runs", c_int64), ("seed", c_uint64)]
+        + [("point", POINTER(c_double)), ("left_out", c_char_p)]
+    )
+
+
 PROGRESS_FN = ctypes.CFUNCTYPE(c_int, POINTER(Progress), c_void_p)
+LOSS_FN = ctypes.CFUNCTYPE(c_int, POINTER(Recorded), POINTER(c_double), POINTER(c_float), c_void_p)
 
 _doubles, _out = POINTER(c_double), POINTER(c_void_p)
 # name: (result, arguments); c_int as a result is an lg_status where the first argument is a context
@@ -75,6 +126,7 @@ _FUNCTIONS = {
     "lg_problem_free": (None, [c_void_p]),
     "lg_problem_describe": (None, [c_void_p, POINTER(ProblemInfo)]),
     "lg_problem_start": (None, [c_void_p, c_int, c_void_p]),
+    "lg_problem_set_loss": (c_int, [c_void_p, c_void_p, LOSS_FN, c_void_p, c_void_p, c_int]),
     "lg_evaluate": (c_int, [c_void_p, c_void_p, c_uint64, c_void_p, c_void_p, c_void_p]),
     "lg_batch_create": (c_int, [c_void_p, c_void_p, _out]),
     "lg_batch_free": (None, [c_void_p]),
@@ -93,7 +145,11 @@ _FUNCTIONS = {
     "lg_result_loss": (c_double, [c_void_p, c_int]),
     "lg_result_tail": (None, [c_void_p, c_int, c_int64, c_void_p, c_void_p]),
     "lg_result_trace": (_doubles, [c_void_p, c_int]),
-    "lg_result_write": (c_int, [c_void_p, c_void_p, c_char_p, ctypes.c_bool]),
+    "lg_result_write": (c_int, [c_void_p, c_void_p, c_char_p, c_bool]),
+    "lg_gradcheck_create": (c_int, [c_void_p, c_void_p, POINTER(GradcheckOptions), _out]),
+    "lg_gradcheck_free": (None, [c_void_p]),
+    "lg_gradcheck_describe": (None, [c_void_p, POINTER(GradcheckInfo)]),
+    "lg_gradcheck_at": (POINTER(GradcheckRow), [c_void_p, c_int]),
 }
 
 

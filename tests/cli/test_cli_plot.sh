@@ -28,8 +28,9 @@ PATH=$PATH_KEPT
 # Refusals come before gnuplot is asked.
 fails_with 2 "did you mean 'montage'?" plot mk.npy --kind montag --out x.png
 fails_with 2 "expected tracks" plot prw.npy --kind lattice --out x.png
-fails_with 2 "ends in .gif" plot mk.npy --kind animation --out x.mp4
+fails_with 2 "ends in .gif or .mp4" plot mk.npy --kind animation --out x.avi
 fails_with 2 "--kind animation" plot prw.npy --out x.gif
+fails_with 2 "--kind animation" plot prw.npy --out x.mp4
 fails_with 2 "missing.h5" plot missing.h5 --out x.png
 touch taken.png
 fails_with 2 "exists already" plot mk.npy --out taken.png
@@ -44,7 +45,27 @@ if command -v gnuplot >/dev/null; then
         done
         run 0 plot $model.npy --kind animation --out $model.gif
         is_picture $model.gif GIF89a 3000
+        # A video: refused with the remedy where there is no ffmpeg, and nothing is left behind.
+        mkdir -p alone
+        ln -sf "$(command -v gnuplot)" alone/gnuplot
+        PATH=$work/alone "$tool" plot $model.npy --out bare.mp4 --force >out 2>err
+        [ $? -eq 3 ] || fail "no ffmpeg: exit status is not 3"
+        says err "apt-get install ffmpeg"
+        [ ! -e bare.mp4 ] || fail "bare.mp4 was left behind"
+        command -v ffmpeg >/dev/null || continue
+        run 0 plot $model.npy --out $model.mp4
+        is_picture $model.mp4 ftyp 3000
+        fails_with 2 "exists already" plot $model.npy --out $model.mp4
+        run 0 plot $model.npy --out $model.mp4 --force
+        # As many frames as records.
+        frames=$(ffprobe -loglevel error -count_frames -show_entries stream=nb_read_frames -of csv=p=0 $model.mp4)
+        case $model in
+        mk) expected=5 ;;
+        si) expected=6 ;;
+        esac
+        [ "$frames" = "$expected" ] || fail "$model.mp4 has $frames frames, expected $expected"
     done
+    command -v ffmpeg >/dev/null || echo "ffmpeg is not here: no video was made"
     run 0 plot prw.npy --out prw.png
     is_picture prw.png PNG 3000
     run 0 plot mk.npy --out taken.png --force

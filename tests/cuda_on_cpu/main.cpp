@@ -113,6 +113,90 @@ static int check_plans(void)
            check_plan(9, "si-pairs", "");
 }
 
+/* ---- a loss of the caller's own ----------------------------------------------------------------------------------- */
+
+/* L = sum c x^2 / 1000 with c = 1 ... 7 by place. */
+static int own_loss(const lg_recorded *s, double *loss, float *adjoint, void *calls)
+{
+    const size_t values = (size_t)s->replicates * s->records * s->species * s->height * s->width;
+    ++*(int *)calls;
+    *loss = 0.0;
+    for (size_t i = 0; i < values; i++) {
+        const double c = (double)(1 + (i + s->row[0]) % 7) / 1000.0, x = s->lattice[i];
+        *loss += c * x * x;
+        if (adjoint) adjoint[i] = (float)(2.0 * c * x);
+    }
+    return 0;
+}
+
+struct own_run {
+    double loss[16], gradient[16 * LG_MK_PARAMS], rows[2 * 16 * (LG_MK_PARAMS + 3)], again[2 * 16 * (LG_MK_PARAMS + 3)];
+};
+
+/* One evaluation; then two iterations at once, and from the same start one by one. */
+static lg_status run_own(const lg_backend *backend, lg_device *device, const lg_job *job, own_run *r)
+{
+    lg_context ctx = {};
+    lg_dbatch *b = NULL;
+    const size_t row = job->fits * (LG_MK_PARAMS + 3u);
+    lg_status status = backend->create(&ctx, device, job, true, &b);
+    if (!status) status = backend->reset(&ctx, b, 5);
+    if (!status) status = backend->forward(&ctx, b, job->steps, true);
+    if (!status) status = backend->loss(&ctx, b);
+    if (!status) status = backend->backward(&ctx, b);
+    if (!status) status = backend->get_loss(&ctx, b, r->loss);
+    if (!status) status = backend->get_gradient(&ctx, b, r->gradient);
+    if (!status) status = backend->advance(&ctx, b, 5, 2, r->rows);
+    if (!status) status = backend->set_params(&ctx, b, job->params);
+    for (uint32_t i = 0; i < 2 && !status; i++) status = backend->advance(&ctx, b, 5 + i, 1, r->again + i * row);
+    if (b) backend->destroy(b);
+    if (status) printf("%s: %s\n", backend->name, ctx.message);
+    return status;
+}
+
+static int check_own(int major, lg_device *cpu, const char *name)
+{
+    lg_context ctx = {};
+    lg_device *device = NULL;
+    lg_case_job cj;
+    own_run mine = {}, theirs = {};
+    size_t i = 0;
+    int calls = 0, failures = 0;
+    while (i < lg_case_count && strcmp(lg_cases[i].name, name) != 0) i++;
+    lg_emu_set_capability(major);
+    if (i == lg_case_count || !lg_case_build(&lg_cases[i], &cj) || lg_backend_cuda.open(&ctx, 0, 0, &device)) abort();
+    lg_job job = cj.job;
+    const uint32_t record[2] = {(job.steps + 1) / 2, job.steps};
+    job.own.function = own_loss;
+    job.own.user = &calls;
+    job.own.records = job.steps > 1 ? 2 : 1;
+    job.own.record = job.steps > 1 ? record : record + 1;
+    job.own.points = 1;
+    job.target = NULL;
+    job.target_stat = job.weight_stat = NULL;
+    job.record = NULL;
+    job.records = 0;
+    if (job.memory_limit) job.memory_limit += lg_own_bytes(&job, true);
+    if (run_own(&lg_backend_cuda, device, &job, &mine) || run_own(&lg_backend_cpu, cpu, &job, &theirs)) failures++;
+    const size_t F = job.fits, P = LG_MK_PARAMS, rows = 2 * F * (P + 3) * sizeof(double);
+    double size = 0.0;
+    for (size_t k = 0; k < F * P; k++) size = fmax(size, fabs(theirs.gradient[k]));
+    for (size_t k = 0; k < F * P; k++) failures += !(fabs(mine.gradient[k] - theirs.gradient[k]) <= 1e-5 * size);
+    failures += size == 0.0 || memcmp(mine.loss, theirs.loss, F * sizeof(double)) != 0;
+    failures += memcmp(mine.rows, mine.again, rows) != 0 || memcmp(mine.rows, theirs.rows, sizeof(double)) != 0;
+    failures += calls != (int)(2 * 5 * F);
+    printf("%-4s own loss of %s, compute capability %d\n", failures ? "FAIL" : "ok", name, major);
+    lg_case_clear(&cj);
+    lg_backend_cuda.close(device);
+    return failures;
+}
+
+static int check_own_losses(lg_device *cpu)
+{
+    return check_own(9, cpu, "mk-odd") + check_own(9, cpu, "mk-segments") + check_own(9, cpu, "mk-pairs") +
+           check_own(9, cpu, "mk-64") + check_own(8, cpu, "mk-large");
+}
+
 /* One case on a device of this compute capability. */
 static int run(int major, lg_device *cpu, const lg_case *c)
 {
@@ -135,7 +219,8 @@ static int run(int major, lg_device *cpu, const lg_case *c)
 
 /* cuda_on_cpu [--first] [CASE...]: the cases of these names, or all of them, the messages and the plans. --first: the first failure
  * ends it.
- * cuda_on_cpu --part K/N: every Nth case from the Kth on; the first part has the messages and plans. */
+ * cuda_on_cpu --part K/N: every Nth case from the Kth on; the first part has the messages, the plans, and the losses of the
+ * caller's own (case `own`). */
 int main(int argc, char **argv)
 {
     unsigned part = 0, parts = 1;
@@ -169,8 +254,10 @@ int main(int argc, char **argv)
         if (c->model == LG_MODEL_MK && c->height * c->width > 4096 && c->width <= 512) failures += run(8, cpu, c);
         cases++;
     }
+    if (argc == 1 && part == 0) failures += check_messages() + check_plans() + check_own_losses(cpu);
+    for (int k = 1; k < argc; k++)
+        if (strcmp(argv[k], "own") == 0) cases++, failures += check_own_losses(cpu);
     lg_backend_cpu.close(cpu);
-    if (argc == 1 && part == 0) failures += check_messages() + check_plans();
     if (lg_emu_allocated() != 0) {
         printf("%zu bytes of device memory were not freed\n", lg_emu_allocated());
         failures++;

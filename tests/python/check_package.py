@@ -110,6 +110,104 @@ class Fit(unittest.TestCase):
             result.save(path, force=True)
 
 
+class OwnLoss(unittest.TestCase):
+    def walk(self, **settings):
+        return latgrad.Problem({**PRW, "steps": 10, "data.generate.runs": 200, **settings})
+
+    def mean_squares(self, target):
+        def loss(positions):  # sum over steps of (MSD - target)^2, as the library's own
+            self.assertEqual((positions.shape, positions.dtype), ((300, len(target), 2), np.int32))
+            self.assertFalse(positions.flags.writeable or positions.flags.owndata)
+            off = (positions.astype(float) ** 2).sum(2).mean(0) - target
+            return (off**2).sum(), 4 * off[:, None] * positions / len(positions)
+
+        return loss
+
+    def test_equals_the_library_s(self):
+        target = np.array([1.5, 3.7, 6.1, 9.9, 13.0])
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "msd.csv")
+            with open(path, "w", encoding="ascii") as table:
+                table.write("lag,time_s,msd_um2,sem_um2,n\n")
+                table.writelines(f"{i + 1},{i + 1},{msd},0.1,50\n" for i, msd in enumerate(target))
+            problem = latgrad.Problem({"model": "prw", "data.msd": path, "data.spacing2": 1, "replicates": 300})
+        expected = problem.grad({"p_center": 0.4, "p_resample": 0.5}, iteration=4)
+        got = problem.loss_and_grad({"p_center": 0.4, "p_resample": 0.5}, self.mean_squares(target), range(1, 6), 4)
+        np.testing.assert_allclose(got[0], expected[0], rtol=1e-12)
+        np.testing.assert_allclose(got[1], expected[1], rtol=1e-5)
+
+    def test_transitions_equal_bytes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            frames = latgrad.simulate({"model": "si", "lattice": {"height": 12, "width": 9}}, steps=6, every=1,
+                                      params={"beta": 0.3})[:, 0, 0, 0]
+            path = os.path.join(folder, "frames.npy")
+            np.save(path, frames)
+            problem = latgrad.Problem({"model": "si", "data.frames": path, "replicates": 12, "threads": 1})
+            expected = problem.grad({"beta": 0.4}, 2)
+
+            def loss(states):
+                off = states[:, 0, 0].astype(float) - frames[1:][problem.recorded.rows]
+                return (off**2).sum(), (2 * off)[:, None, None]
+
+            got = problem.loss_and_grad({"beta": 0.4}, loss, iteration=2)
+            np.testing.assert_array_equal(got[0], expected[0])
+            np.testing.assert_array_equal(got[1], expected[1])
+            self.assertEqual((problem.loss, problem.recorded.fit, problem.recorded.iteration), ("own", 0, 2))
+            np.testing.assert_array_equal(problem.recorded.steps, [1])
+            # another function, the same steps; a scalar adjoint counts for all states: sum of (1 - X) N (1 - beta)^(N - 1)
+            _, gradient = problem.loss_and_grad({"beta": 0.4}, lambda states: (states.sum(), 1.0))
+            expected = 0.0
+            for row in problem.recorded.rows:
+                x = frames[row].astype(int)
+                n = sum(np.roll(x, (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)) - x
+                expected += ((1 - x) * n * 0.6 ** np.maximum(n - 1, 0)).sum()
+            self.assertAlmostEqual(float(gradient[0, 0]), expected, delta=1e-5 * expected)
+
+    def test_fits(self):
+        target = np.array([3.0, 22.0])  # MSD after 2 and 10 steps; it starts at 1.6 and 10.4
+        problem = self.walk(task="simulate", iterations=200, replicates=300)
+        problem.set_loss(self.mean_squares(target), [2, 10])
+        result = problem.fit()
+        self.assertLess(float(np.mean(result.trace().loss[-50:])), 0.1 * float(result.trace().loss[0]))
+
+    def test_exceptions(self):
+        problem = self.walk()
+        with self.assertRaisesRegex(ZeroDivisionError, "division"):
+            problem.loss_and_grad(loss=lambda states: (1 / 0, 0))
+        with self.assertRaises(ZeroDivisionError):
+            problem.fit()
+        problem.set_loss(lambda states: (1.0, np.nan))
+        with self.assertRaisesRegex(latgrad.LatgradError, "x of walker 0 after step 10"):
+            problem.grad()
+        with self.assertRaisesRegex(latgrad.LatgradError, "recorded step 0 is 11"):
+            problem.set_loss(lambda states: (1.0, 0), [11])
+        with self.assertRaises(ValueError):
+            problem.loss_and_grad(loss=lambda states: (1.0, np.zeros(7)))
+
+
+class Gradcheck(unittest.TestCase):
+    SETTINGS = {
+        **SI,
+        "data.generate": {"params.beta": 0.2, "runs": 4, "steps": 12},
+        "params.beta.start": 0.3,
+        "replicates": 8,
+        "seed": 2,
+    }
+
+    def test_equals_the_tool(self):
+        check = latgrad.gradcheck(self.SETTINGS, ["ste", "score"], runs=20, reference_runs=30)
+        self.assertEqual([(row.estimator, row.param) for row in check.rows], [("ste", "beta"), ("score", "beta")])
+        flat = {"lattice.height": 16, "lattice.width": 16, "data.generate.params.beta": 0.2, "data.generate.runs": 4,
+                "data.generate.steps": 12, "params.beta.start": 0.3, "replicates": 8, "seed": 2, "threads": 1}
+        said = tool("gradcheck", "si", "--json", "--estimators", "ste,score", "--runs", "20", "--reference-runs", "30",
+                    *(a for k, v in flat.items() for a in ("--set", f"{k}={v}")))
+        table = check.array()
+        for row, expected, line in zip(check.rows, said["checks"][0]["rows"], table, strict=True):
+            self.assertEqual((row.mean, row.bias, row.passed), (expected["mean"], expected["bias"], expected["pass"]))
+            self.assertEqual((line["mean"], line["estimator"]), (row.mean, row.estimator))
+        self.assertEqual((check.model, check.runs, check.point.tolist()), ("si", 20, [0.3]))
+
+
 class Errors(unittest.TestCase):
     def test_messages_of_the_library(self):
         with self.assertRaisesRegex(latgrad.LatgradError, "optimizer.lr"):

@@ -3,6 +3,7 @@
 #define LG_BACKEND_CPU_BATCH_H
 
 #include "backend/cpu/cpu.h"
+#include "backend/own.h"
 #include "model/spectrum.h"
 
 struct lg_device {
@@ -64,6 +65,7 @@ struct lg_dbatch {
     double *jacobian;       /* optimiser lm: [F][records x statistics][P] */
     double *slope;          /* [F] dL/dS of state losses */
     lg_scratch *scratch;    /* [threads] */
+    lg_recording recording; /* a loss of the caller's own */
 };
 
 /* What differs between models. Frozen fits are skipped by forward, loss and backward. */
@@ -121,8 +123,9 @@ static inline uint32_t lg_cpu_pool_index(const lg_dbatch *b, uint32_t fit, uint3
 {
     return b->pool_index[(b->job->resample ? (size_t)fit * b->job->replicates : 0) + replicate];
 }
-/* Index of `step` in job->record, or -1. */
+/* Index of `step` in job->record, and in job->own.record; or -1. */
 int lg_cpu_record_index(const lg_job *job, uint32_t step);
+int lg_cpu_own_index(const lg_job *job, uint32_t step);
 /* Adds partial[replicate][offset .. offset+count-1] of a fit in order, times scale, into out. */
 void lg_cpu_reduce(const lg_dbatch *batch, uint32_t fit, size_t parts, size_t offset, size_t count, double scale,
                    double *out);

@@ -80,15 +80,25 @@ static void choose_starts(lg_dbatch *b)
         for (uint32_t r = 0; r < R; r++) b->pool_index[(size_t)f * R + r] = lg_job_pool_row(b->job, b->iteration, f, r);
 }
 
-int lg_cpu_record_index(const lg_job *job, uint32_t step)
+static int find_step(const uint32_t *record, uint32_t records, uint32_t step)
 {
-    uint32_t low = 0, high = job->records;
+    uint32_t low = 0, high = records;
     while (low < high) {
         const uint32_t mid = low + (high - low) / 2;
-        if (job->record[mid] < step) low = mid + 1;
+        if (record[mid] < step) low = mid + 1;
         else high = mid;
     }
-    return low < job->records && job->record[low] == step ? (int)low : -1;
+    return low < records && record[low] == step ? (int)low : -1;
+}
+
+int lg_cpu_record_index(const lg_job *job, uint32_t step)
+{
+    return find_step(job->record, job->records, step);
+}
+
+int lg_cpu_own_index(const lg_job *job, uint32_t step)
+{
+    return find_step(job->own.record, job->own.records, step);
 }
 
 void lg_cpu_reduce(const lg_dbatch *b, uint32_t fit, size_t parts, size_t offset, size_t count, double scale,
@@ -144,10 +154,18 @@ static size_t memory_limit(const lg_job *job)
 
 static lg_status cpu_plan(lg_context *ctx, lg_device *device, const lg_job *job, bool gradients, lg_plan *plan)
 {
-    const size_t limit = memory_limit(job);
+    const size_t limit = memory_limit(job), own = lg_own_bytes(job, gradients);
     memset(plan, 0, sizeof *plan);
-    runner(job)->plan(job, device->threads, gradients, limit, plan);
+    runner(job)->plan(job, device->threads, gradients, limit > own ? limit - own : 0, plan);
+    plan->total_bytes += own;
     if (plan->total_bytes <= limit) return LG_OK;
+    if (own > limit / 2)
+        return lg_fail(ctx, LG_ERR_MEMORY,
+                       "the batch needs %.1f MiB, %.1f MiB of them for the recorded states and adjoints of the loss "
+                       "function (%u fits x %u replicates x %u steps), and the limit is %.1f MiB: record fewer steps, "
+                       "use fewer replicates or fits, or raise memory_limit",
+                       (double)plan->total_bytes / 1048576.0, (double)own / 1048576.0, job->fits, job->replicates,
+                       job->own.records, (double)limit / 1048576.0);
     return lg_fail(
         ctx, LG_ERR_MEMORY,
         "the batch needs %.1f MiB even with tape checkpoints every %u steps, and the limit is %.1f MiB: use fewer "
@@ -172,6 +190,7 @@ static void cpu_destroy(lg_dbatch *b)
                            b->counts,     b->jacobian};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     lg_spectrum_close(&b->spectrum);
+    lg_recording_close(&b->recording);
     free(b);
 }
 
@@ -203,7 +222,7 @@ static bool allocate(lg_dbatch *b)
     if (!b->pool_index || !b->params || !b->gradient || !b->loss || !b->slope || !b->fit_state || !b->statistics ||
         !b->stat_adjoint || !b->scratch)
         return false;
-    return b->run->allocate(b) && allocate_boxes(b);
+    return b->run->allocate(b) && allocate_boxes(b) && lg_recording_open(b->job, b->gradients, &b->recording);
 }
 
 static lg_status cpu_set_params(lg_context *ctx, lg_dbatch *b, const double *params)
@@ -271,6 +290,7 @@ static lg_status cpu_forward(lg_context *ctx, lg_dbatch *b, uint32_t steps, bool
 
 static lg_status cpu_loss(lg_context *ctx, lg_dbatch *b)
 {
+    if (b->job->own.function) return lg_own_loss_run(ctx, b->job, b->iteration, &b->recording, b->fit_state, b->loss);
     if (!b->job->target && !b->job->target_stat)
         return lg_fail(ctx, LG_ERR_UNSUPPORTED, "task %s has nothing to compare with, so there is no loss", "simulate");
     b->run->loss(b);
@@ -288,6 +308,11 @@ static lg_status cpu_backward(lg_context *ctx, lg_dbatch *b)
 static bool has_jacobian(const lg_job *job)
 {
     return runner(job)->jacobian && job->target_stat && job->method == LG_GRADIENT_pathwise;
+}
+
+static bool has_own(const lg_job *job)
+{
+    return !job->share; /* the caller sees all replicates */
 }
 
 static lg_status cpu_get_jacobian(lg_context *ctx, lg_dbatch *b, double *jacobian)
@@ -404,4 +429,5 @@ const lg_backend lg_backend_cpu = {
     .estimators = true,
     .share = true,
     .lm = has_jacobian,
+    .own = has_own,
 };

@@ -38,6 +38,10 @@ typedef struct lg_prw_kernels {
      * score[t][0..1] and of d^2 S to score[t][2..3], for logit p_center and logit p_resample. Chunks as for jacobian. */
     void (*score)(const lg_prw_fit *fit, lg_noise_id id, uint32_t first, uint32_t count, uint32_t steps, bool v0_const,
                   const double *mean, double *score);
+    /* From the start, with adjoints dL/d(x, y) of these walkers after steps record[k], [count][records][2]: adds
+     * dL/d(logit p_center, logit p_resample) to gradient[2]. Chunks as for jacobian. */
+    void (*pull)(const lg_prw_fit *fit, lg_noise_id id, uint32_t first, uint32_t count, bool v0_const,
+                 const uint32_t *record, uint32_t records, const float *adjoint, double *gradient);
 } lg_prw_kernels;
 
 /* ---- SI: one lattice, packed: row i is words_per_row uint64 words, bit j % 64 of word j / 64; unused bits are 0 ---------- */

@@ -250,6 +250,41 @@ static void jacobian(const lg_prw_fit *fit, lg_noise_id id, uint32_t first, uint
     }
 }
 
+/* ---- adjoints of the caller's own ------------------------------------------------------------------------------- */
+
+/* Sum over the group of a_x dx/dlogit + a_y dy/dlogit; adjoint: of its first walker, `stride` floats from one to the next. */
+static double pulled_sum(const group *g, const float *adjoint, size_t stride, const float *restrict dx,
+                         const float *restrict dy)
+{
+    double s[LG_LANES] = {0};
+    for (int l = 0; l < GROUP; l++)
+        if (g->active[l])
+            s[l % LG_LANES] += (double)adjoint[(size_t)l * stride] * (double)dx[l] +
+                               (double)adjoint[(size_t)l * stride + 1] * (double)dy[l];
+    for (int half = LG_LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++) s[l] += s[l + half];
+    return s[0];
+}
+
+static void pull(const lg_prw_fit *fit, lg_noise_id id, uint32_t first, uint32_t count, bool v0_const,
+                 const uint32_t *record, uint32_t records, const float *adjoint, double *gradient)
+{
+    const size_t stride = AXES * (size_t)records;
+    for (uint32_t done = 0; done < count; done += GROUP, adjoint += GROUP * stride) {
+        group g;
+        tangent d[AXES];
+        group_begin(&g, first + done, count - done < GROUP ? count - done : GROUP);
+        start_tangent(fit, id, v0_const, &g, d);
+        for (uint32_t t = 0, k = 0; k < records; t++) {
+            step_tangent(fit, id, t + 1, &g, d);
+            if (record[k] != t + 1) continue;
+            for (int p = 0; p < LG_PRW_PARAMS; p++)
+                gradient[p] += pulled_sum(&g, adjoint + AXES * (size_t)k, stride, d[0].x[p], d[1].x[p]);
+            k++;
+        }
+    }
+}
+
 /* ---- score ------------------------------------------------------------------------------------------------------ */
 
 /* One axis of one step: moves, and adds the scores of the draws that were taken. */
@@ -309,4 +344,7 @@ static void score(const lg_prw_fit *fit, lg_noise_id id, uint32_t first, uint32_
 }
 
 extern const lg_prw_kernels LG_ISA_NAME(lg_prw_table);
-const lg_prw_kernels LG_ISA_NAME(lg_prw_table) = {.forward = forward, .jacobian = jacobian, .score = score};
+const lg_prw_kernels LG_ISA_NAME(lg_prw_table) = {.forward = forward,
+                                                  .jacobian = jacobian,
+                                                  .score = score,
+                                                  .pull = pull};

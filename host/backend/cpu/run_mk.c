@@ -187,6 +187,8 @@ static void forward_lattice(lg_dbatch *b, lg_scratch *s, size_t lattice, uint32_
         const int k = job->records ? lg_cpu_record_index(job, t + 1) : -1;
         if (k >= 0) record(b, s, n, statistics + (size_t)k * lg_job_kinds(job));
         if (scores && k >= 0) memcpy(scores + k * LG_MK_PARAMS, score, sizeof score);
+        const int own = lg_cpu_own_index(job, t + 1);
+        if (own >= 0) memcpy((uint8_t *)b->recording.states + lg_own_at(job, f, r, (uint32_t)own), n, 2 * sites);
     }
     if (scores && !job->target_stat) memcpy(scores, score, sizeof score);
 }
@@ -296,6 +298,17 @@ static void inject(const lg_dbatch *b, const lg_scratch *scratch, uint32_t f, in
     }
 }
 
+/* The same for a loss of the caller's own: adds dL/dX of a recorded state. */
+static void inject_own(const lg_job *job, const float *adjoint, float *const *lam)
+{
+    const uint32_t H = job->height, W = job->width;
+    for (uint32_t s = 0; s < 2; s++)
+        for (uint32_t i = 0; i < H; i++, adjoint += W) {
+            float *row = lam[s] + (size_t)i * (W + 2) + 1;
+            for (uint32_t j = 0; j < W; j++) row[j] += adjoint[j];
+        }
+}
+
 static void seed_adjoints(const lg_dbatch *b, uint32_t f, uint32_t r, const uint8_t *state, float *const *lam)
 {
     const lg_job *job = b->job;
@@ -387,6 +400,8 @@ static void backward_lattice(lg_dbatch *b, lg_scratch *s, size_t lattice, int ba
         for (uint32_t t = end; t-- > first;) {
             const int k = lg_cpu_is_statistic(job) ? lg_cpu_record_index(job, t + 1) : -1;
             if (k >= 0) inject(b, s, f, k, s->planes, lam);
+            const int own = lg_cpu_own_index(job, t + 1);
+            if (own >= 0) inject_own(job, b->recording.adjoint + lg_own_at(job, f, r, (uint32_t)own), lam);
             step_back(b, s, fit, id, t, tape + (t - first) * sites, lam, next, bands);
         }
         end = first;

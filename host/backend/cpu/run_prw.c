@@ -67,18 +67,47 @@ static void chunk_range(const lg_job *job, size_t chunk, uint32_t *first, uint32
     *count = job->replicates - *first < LG_PART_WALKERS ? job->replicates - *first : LG_PART_WALKERS;
 }
 
-static void forward_chunk(lg_dbatch *b, size_t f, size_t chunk, uint32_t steps)
+static void walk(lg_dbatch *b, size_t f, size_t chunk, uint32_t from, uint32_t steps)
 {
     const lg_job *job = b->job;
     uint32_t first, count;
     chunk_range(job, chunk, &first, &count);
     int64_t *msd = NULL;
-    if (b->step + steps <= job->steps) { /* beyond the steps of the job nothing is recorded */
-        msd = (int64_t *)(void *)(b->partial + (f * chunks_of(job) + chunk) * b->partial_size) + b->step;
+    if (from + steps <= job->steps) { /* beyond the steps of the job nothing is recorded */
+        msd = (int64_t *)(void *)(b->partial + (f * chunks_of(job) + chunk) * b->partial_size) + from;
         memset(msd, 0, steps * sizeof *msd);
     }
-    b->device->isa->prw->forward(&b->prw[f], lg_cpu_noise(b, (uint32_t)f, 0), first, count, b->step, steps,
+    b->device->isa->prw->forward(&b->prw[f], lg_cpu_noise(b, (uint32_t)f, 0), first, count, from, steps,
                                  b->walk + f * STATE_WORDS * job->replicates, job->replicates, msd);
+}
+
+/* Positions of a chunk for a loss of the caller's own. */
+static void record(const lg_dbatch *b, uint32_t f, size_t chunk, uint32_t k)
+{
+    const lg_job *job = b->job;
+    const size_t R = job->replicates;
+    const int32_t *from = b->walk + f * STATE_WORDS * R;
+    uint32_t first, count;
+    chunk_range(job, chunk, &first, &count);
+    for (uint32_t r = first; r < first + count; r++) {
+        int32_t *to = (int32_t *)b->recording.states + lg_own_at(job, f, r, k);
+        to[0] = from[r];
+        to[1] = from[R + r];
+    }
+}
+
+/* In one piece, or from one recorded step to the next. */
+static void forward_chunk(lg_dbatch *b, uint32_t f, size_t chunk, uint32_t steps)
+{
+    const lg_own_loss *own = &b->job->own;
+    uint32_t at = b->step, end = b->step + steps;
+    for (uint32_t k = 0; k < own->records; k++) {
+        if (own->record[k] <= at || own->record[k] > end) continue;
+        walk(b, f, chunk, at, own->record[k] - at);
+        at = own->record[k];
+        record(b, f, chunk, k);
+    }
+    if (at < end) walk(b, f, chunk, at, end - at);
 }
 
 static void forward(lg_dbatch *b, uint32_t steps, bool keep)
@@ -131,60 +160,95 @@ static void score_gradient(lg_dbatch *b, uint32_t f)
     }
 }
 
-static void backward_score(lg_dbatch *b)
+/* What a pass back does with one chunk of walkers. */
+typedef void (*chunk_pass)(const lg_dbatch *b, uint32_t f, uint32_t chunk, uint32_t first, uint32_t count);
+
+static void pass_chunks(const lg_dbatch *b, chunk_pass pass)
 {
     const lg_job *job = b->job;
     const long total = (long)lg_cpu_lattices(job);
-    for (uint32_t f = 0; f < job->fits; f++)
-        for (uint32_t k = 0; k < job->records; k++)
-            b->axis_mean[(size_t)f * job->steps + job->record[k] - 1] =
-                0.5 * b->statistics[(size_t)f * job->records + k];
 #pragma omp parallel for schedule(static) num_threads(team(b, job->steps, BACK_NS))
     for (long i = 0; i < total; i++) {
         const uint32_t f = lg_cpu_fit(job, (size_t)i), chunk = lg_cpu_replicate(job, (size_t)i);
         if (lg_cpu_skips(b, f)) continue;
         uint32_t first, count;
         chunk_range(job, chunk, &first, &count);
-        double *sums = lg_cpu_part(b, f, chunk) + job->steps;
-        memset(sums, 0, 4 * (size_t)job->steps * sizeof *sums);
-        b->device->isa->prw->score(&b->prw[f], lg_cpu_noise(b, f, 0), first, count, job->steps, job->v0_const,
-                                   b->axis_mean + (size_t)f * job->steps, sums);
+        pass(b, f, chunk, first, count);
     }
+}
+
+static void score_chunk(const lg_dbatch *b, uint32_t f, uint32_t chunk, uint32_t first, uint32_t count)
+{
+    const lg_job *job = b->job;
+    double *sums = lg_cpu_part(b, f, chunk) + job->steps;
+    memset(sums, 0, 4 * (size_t)job->steps * sizeof *sums);
+    b->device->isa->prw->score(&b->prw[f], lg_cpu_noise(b, f, 0), first, count, job->steps, job->v0_const,
+                               b->axis_mean + (size_t)f * job->steps, sums);
+}
+
+static void backward_score(lg_dbatch *b)
+{
+    const lg_job *job = b->job;
+    for (uint32_t f = 0; f < job->fits; f++)
+        for (uint32_t k = 0; k < job->records; k++)
+            b->axis_mean[(size_t)f * job->steps + job->record[k] - 1] =
+                0.5 * b->statistics[(size_t)f * job->records + k];
+    pass_chunks(b, score_chunk);
     lg_cpu_exchange(b, job->steps, 4 * (size_t)job->steps);
     for (uint32_t f = 0; f < job->fits; f++)
         if (!lg_cpu_skips(b, f)) score_gradient(b, f);
 }
 
+/* A loss of the caller's own: its adjoints of the recorded positions, through the derivative of the walk. */
+static void pull_chunk(const lg_dbatch *b, uint32_t f, uint32_t chunk, uint32_t first, uint32_t count)
+{
+    const lg_job *job = b->job;
+    double *gradient = lg_cpu_part(b, f, chunk) + job->steps;
+    gradient[0] = gradient[1] = 0.0;
+    b->device->isa->prw->pull(&b->prw[f], lg_cpu_noise(b, f, 0), first, count, job->v0_const, job->own.record,
+                              job->own.records, b->recording.adjoint + lg_own_at(job, f, first, 0), gradient);
+}
+
+static void backward_own(lg_dbatch *b)
+{
+    const lg_job *job = b->job;
+    pass_chunks(b, pull_chunk);
+    for (uint32_t f = 0; f < job->fits; f++)
+        if (!lg_cpu_skips(b, f))
+            lg_cpu_reduce(b, f, chunks_of(job), job->steps, LG_PRW_PARAMS, 1.0, b->gradient + f * LG_PRW_PARAMS);
+}
+
+static void jacobian_chunk(const lg_dbatch *b, uint32_t f, uint32_t chunk, uint32_t first, uint32_t count)
+{
+    const lg_job *job = b->job;
+    double *sums = lg_cpu_part(b, f, chunk) + job->steps;
+    memset(sums, 0, 2 * (size_t)job->steps * sizeof *sums);
+    b->device->isa->prw->jacobian(&b->prw[f], lg_cpu_noise(b, f, 0), first, count, job->steps, job->v0_const, sums);
+}
+
 static void backward(lg_dbatch *b)
 {
     const lg_job *job = b->job;
+    const size_t chunks = chunks_of(job);
+    if (job->own.function) {
+        backward_own(b);
+        return;
+    }
     if (lg_cpu_scores(b)) {
         backward_score(b);
         return;
     }
-    const size_t chunks = chunks_of(job);
-    const long total = (long)lg_cpu_lattices(job);
-#pragma omp parallel for schedule(static) num_threads(team(b, job->steps, BACK_NS))
-    for (long i = 0; i < total; i++) {
-        const uint32_t f = lg_cpu_fit(job, (size_t)i), chunk = lg_cpu_replicate(job, (size_t)i);
-        if (lg_cpu_skips(b, f)) continue;
-        uint32_t first, count;
-        chunk_range(job, chunk, &first, &count);
-        double *jacobian = lg_cpu_part(b, f, chunk) + job->steps;
-        memset(jacobian, 0, 2 * (size_t)job->steps * sizeof *jacobian);
-        b->device->isa->prw->jacobian(&b->prw[f], lg_cpu_noise(b, f, 0), first, count, job->steps, job->v0_const,
-                                      jacobian);
-    }
+    pass_chunks(b, jacobian_chunk);
     lg_cpu_exchange(b, job->steps, 2 * (size_t)job->steps);
     for (size_t f = 0; f < job->fits; f++) {
         if (lg_cpu_skips(b, (uint32_t)f)) continue;
         double *g = b->gradient + f * LG_PRW_PARAMS;
         g[0] = g[1] = 0.0;
         for (size_t c = 0; c < chunks; c++) {
-            const double *jacobian = b->partial + (f * chunks + c) * b->partial_size + job->steps;
+            const double *sums = b->partial + (f * chunks + c) * b->partial_size + job->steps;
             for (uint32_t k = 0; k < job->records; k++)
                 for (int p = 0; p < LG_PRW_PARAMS; p++)
-                    g[p] += b->stat_adjoint[f * job->records + k] * jacobian[2 * (job->record[k] - 1) + (uint32_t)p] /
+                    g[p] += b->stat_adjoint[f * job->records + k] * sums[2 * (job->record[k] - 1) + (uint32_t)p] /
                             job->replicates;
         }
     }

@@ -26,7 +26,7 @@ static int team(const lg_dbatch *b, uint32_t steps, double ns)
 
 static bool is_pair(const lg_job *job)
 {
-    return job->task == LG_TASK_transition && job->steps == 1;
+    return job->task == LG_TASK_transition && job->steps == 1 && !job->own.function;
 }
 
 static size_t segments_of(const lg_job *job, uint32_t segment)
@@ -180,6 +180,10 @@ static void forward_lattice(lg_dbatch *b, int thread, size_t lattice, uint32_t s
         const int k = job->records ? lg_cpu_record_index(job, t + 1) : -1;
         if (k >= 0) statistics[k] = aware_fraction(job, x);
         if (scores && (k >= 0 || !job->target_stat)) scores[k >= 0 ? k : 0] = score;
+        const int own = lg_cpu_own_index(job, t + 1);
+        if (own >= 0)
+            b->device->isa->si->unpack(x, job->height, job->width,
+                                       (uint8_t *)b->recording.states + lg_own_at(job, f, r, (uint32_t)own));
     }
 }
 
@@ -346,6 +350,11 @@ static void backward_lattice(lg_dbatch *b, int thread, size_t lattice)
                 const double a = b->stat_adjoint[f * (size_t)lg_job_statistics(job) + (size_t)k];
                 const float add = (float)(a / ((double)lg_job_sites(job) * job->replicates));
                 for (size_t i = 0; i < lg_job_sites(job); i++) s->adj[i] += add;
+            }
+            const int own = lg_cpu_own_index(job, t + 1);
+            if (own >= 0) {
+                const float *adjoint = b->recording.adjoint + lg_own_at(job, f, r, (uint32_t)own);
+                for (size_t i = 0; i < lg_job_sites(job); i++) s->adj[i] += adjoint[i];
             }
             b->device->isa->si->backward(&b->si[f], job->binary, id, t, job->height, job->width,
                                          x + (t - first) * words, s->adj, s->work, &gradient);
