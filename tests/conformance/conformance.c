@@ -11,7 +11,9 @@ static int run(const lg_backend *backend, lg_device *device, const lg_backend *c
     int failures = lg_case_uncovered(), cases = 0;
     for (size_t i = 0; i < lg_case_count; i++) {
         if (only && strcmp(only, lg_cases[i].name) != 0) continue;
-        const int failed = lg_conformance_check(backend, device, backend == cpu ? NULL : cpu, cpu_device, &lg_cases[i]);
+        const lg_backend *other = backend == cpu ? NULL : cpu;
+        const int failed = lg_conformance_check(backend, device, other, cpu_device, &lg_cases[i]) +
+                           lg_conformance_lm(backend, device, other, cpu_device, &lg_cases[i]);
         if (!quiet) {
             printf("%-4s %s\n", failed ? "FAIL" : "ok", lg_cases[i].name);
             fflush(stdout);

@@ -116,8 +116,8 @@ static int run(int major, lg_device *cpu, const lg_case *c)
         printf("%s\n", ctx.message);
         return 1;
     }
-    const int failed =
-        lg_conformance_check(&lg_backend_cuda, device, &lg_backend_cpu, cpu, c) + check_orders(device, c);
+    const int failed = lg_conformance_check(&lg_backend_cuda, device, &lg_backend_cpu, cpu, c) +
+                       lg_conformance_lm(&lg_backend_cuda, device, &lg_backend_cpu, cpu, c) + check_orders(device, c);
     lg_backend_cuda.close(device);
     printf("%-4s %s, compute capability %d, %.1f s\n", failed ? "FAIL" : "ok", c->name, major,
            (double)(clock() - start) / CLOCKS_PER_SEC);
