@@ -69,7 +69,7 @@ done
 link() { # link OUTPUT OBJECTS...
     target=$1
     shift
-    nvcc -o "$target" "$@" "$build/liblatgrad.a" -Xcompiler -fopenmp $(link_flags) -lcurand -lcublas -lpthread -lm ||
+    nvcc -o "$target" "$@" "$build/liblatgrad.a" -Xcompiler -fopenmp $(link_flags) -ldl -lpthread -lm ||
         fail 1 "$target did not link"
 }
 link "$build/conformance" $objects

@@ -12,6 +12,8 @@ extern "C" {
 #include "conformance/conformance.h"
 }
 
+int lg_check_messages(void); /* messages.cpp */
+
 static int check_orders(lg_device *device, const lg_case *c)
 {
 #ifdef LG_UNDER_SANITIZERS
@@ -35,45 +37,6 @@ static int check_orders(lg_device *device, const lg_case *c)
     }
     lg_record_clear(&first);
     lg_emu_set_order(LG_EMU_FORWARD, 1);
-    return failures;
-}
-
-static int expect(lg_status got, lg_status wanted, const lg_context *ctx, const char *part)
-{
-    if (got == wanted && strstr(ctx->message, part)) return 0;
-    printf("expected %s and a message with '%s', got %s: %s\n", lg_status_name(wanted), part, lg_status_name(got),
-           ctx->message);
-    return 1;
-}
-
-static int check_messages(void)
-{
-    lg_context ctx = {};
-    lg_device *device = NULL;
-    int failures = 0;
-    lg_emu_fail_with(cudaErrorNoDevice);
-    failures += expect(lg_backend_cuda.open(&ctx, 0, 0, &device), LG_ERR_DEVICE, &ctx, "--device cpu");
-    failures += lg_cuda_device_count() != 0;
-    lg_emu_fail_with(cudaErrorInsufficientDriver);
-    failures += expect(lg_backend_cuda.open(&ctx, 0, 0, &device), LG_ERR_DEVICE, &ctx, "update the driver");
-    lg_emu_fail_with(cudaErrorNoKernelImageForDevice);
-    failures += expect(lg_backend_cuda.open(&ctx, 0, 0, &device), LG_ERR_DEVICE, &ctx, "CMAKE_CUDA_ARCHITECTURES=90");
-    lg_emu_fail_with(cudaSuccess);
-    failures += expect(lg_backend_cuda.open(&ctx, 3, 0, &device), LG_ERR_DEVICE, &ctx, "cuda:3");
-    if (lg_backend_cuda.open(&ctx, 0, 0, &device)) return failures + 1;
-    lg_case_job cj;
-    if (!lg_case_build(&lg_cases[0], &cj)) abort();
-    lg_dbatch *batch = NULL;
-    cj.job.memory_limit = 10000;
-    failures +=
-        expect(lg_backend_cuda.create(&ctx, device, &cj.job, true, &batch), LG_ERR_MEMORY, &ctx, "fewer replicates");
-    cj.job.memory_limit = (size_t)1 << 40;
-    lg_emu_set_memory(10000);
-    failures +=
-        expect(lg_backend_cuda.create(&ctx, device, &cj.job, true, &batch), LG_ERR_MEMORY, &ctx, "out of GPU memory");
-    lg_emu_set_memory(0);
-    lg_case_clear(&cj);
-    lg_backend_cuda.close(device);
     return failures;
 }
 
@@ -156,7 +119,7 @@ int main(int argc, char **argv)
         cases++;
     }
     lg_backend_cpu.close(cpu);
-    if (argc == 1 && part == 0) failures += check_messages() + check_plans();
+    if (argc == 1 && part == 0) failures += lg_check_messages() + check_plans();
     if (lg_emu_allocated() != 0) {
         printf("%zu bytes of device memory were not freed\n", lg_emu_allocated());
         failures++;
