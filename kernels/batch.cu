@@ -51,6 +51,7 @@ static size_t make_layout(const lg_job *job, const lg_device *device, bool gradi
     l->bytes[LG_BUF_TARGET_STAT] = l->bytes[LG_BUF_WEIGHT_STAT] =
         job->target_stat ? (job->stat_per_fit ? F : 1) * K * sizeof(double) : 0;
     l->bytes[LG_BUF_STAT] = l->bytes[LG_BUF_STAT_ADJOINT] = F * K * sizeof(double);
+    lg_cuda_newton_layout(job, gradients, l);
     size_t total = 0;
     for (int i = 0; i < LG_BUF_COUNT; i++) total += (l->bytes[i] + 255) / 256 * 256;
     return total;
@@ -105,6 +106,7 @@ void lg_cuda_destroy(lg_dbatch *b)
     cudaSetDevice(b->device->index);
     if (b->stream) cudaStreamSynchronize(b->stream);
     if (b->graph) cudaGraphExecDestroy(b->graph);
+    lg_cuda_newton_close(b);
     for (int i = 0; i < LG_BUF_COUNT; i++) cudaFree(b->memory[i]);
     if (b->stream) cudaStreamDestroy(b->stream);
     lg_cuda_own_close(b);
@@ -180,6 +182,8 @@ static void fill_view(lg_dbatch *b)
     }
     v->spectrum = (lg_complex *)m[LG_BUF_SPECTRUM];
     v->snapshot = (uint8_t *)m[LG_BUF_SNAPSHOT];
+    v->residual = (double *)m[LG_BUF_RESIDUAL];
+    v->normal = (double *)m[LG_BUF_NORMAL];
     v->parts = b->layout.parts;
     v->grad_parts = b->layout.grad_parts;
 }
@@ -258,7 +262,7 @@ lg_status lg_cuda_reset(lg_context *ctx, lg_dbatch *b, uint64_t iteration)
 static bool starts_as_zeros(int buffer)
 {
     return buffer == LG_BUF_LOSS || buffer == LG_BUF_SLOPE || buffer == LG_BUF_GRADIENT || buffer == LG_BUF_STAT ||
-           buffer == LG_BUF_REPLICATE_STAT;
+           buffer == LG_BUF_REPLICATE_STAT || buffer == LG_BUF_RESIDUAL;
 }
 
 static lg_status put_waves(lg_context *ctx, lg_dbatch *b)
@@ -296,6 +300,7 @@ static lg_status fill(lg_context *ctx, lg_dbatch *b)
     if (!status) status = put_states(ctx, b, LG_BUF_TARGET, job->target);
     if (!status && b->layout.bytes[LG_BUF_WAVES]) status = put_waves(ctx, b);
     if (!status) status = lg_cuda_set_params(ctx, b, job->params);
+    if (!status && b->view.normal) status = lg_cuda_newton_open(ctx, b);
     return status ? status : lg_cuda_reset(ctx, b, 0);
 }
 

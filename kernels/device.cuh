@@ -69,7 +69,8 @@ struct lg_view {
     uint8_t *snapshot;                 /* [records][FR][2][H][W] states at the records */
     double *stat_adjoint;              /* the same shape: dL/ds */
     double *part;                      /* [FR][grad_parts][P] gradient contributions */
-    uint32_t parts; /* blocks a lattice is spread over; PRW: blocks a fit's walkers are spread over */
+    double *residual, *normal; /* optimiser lm (gauss_newton.cu): [F][records][P + 1], [F][P + 1][P + 1]; else NULL */
+    uint32_t parts;            /* blocks a lattice is spread over; PRW: blocks a fit's walkers are spread over */
     uint32_t grad_parts;
 };
 
@@ -117,6 +118,9 @@ enum lg_buffer {
     LG_BUF_SPECTRUM,
     LG_BUF_SNAPSHOT,
     LG_BUF_OWN_ADJOINT,
+    LG_BUF_RESIDUAL,
+    LG_BUF_NORMAL,
+    LG_BUF_BLAS,
     LG_BUF_COUNT
 };
 
@@ -151,7 +155,8 @@ struct lg_dbatch {
     void *memory[LG_BUF_COUNT];
     lg_view view;
     cudaStream_t stream;
-    cudaGraphExec_t graph; /* LG_GRAPH_ITERATIONS optimiser iterations; NULL until first used */
+    cudaGraphExec_t graph;    /* LG_GRAPH_ITERATIONS optimiser iterations; NULL until first used */
+    struct lg_newton *newton; /* optimiser lm; else NULL */
     /* A loss of the caller's own, on the host: own.cu. */
     uint64_t iteration; /* of the last reset */
     lg_recording recording;
@@ -203,6 +208,15 @@ lg_status lg_cuda_wait(lg_context *ctx, lg_dbatch *b, const char *doing);
 /* mk_formation.cu: exp(i angle) tables and bins of a job, as LG_BUF_WAVES holds them; false: out of memory. */
 bool lg_mk_formation_tables(const lg_job *job, uint8_t *tables);
 
+/* gauss_newton.cu: the optimiser lm. */
+bool lg_cuda_has_jacobian(const lg_job *job);
+void lg_cuda_newton_layout(const lg_job *job, bool gradients, lg_layout *layout);
+lg_status lg_cuda_newton_open(lg_context *ctx, lg_dbatch *b);
+void lg_cuda_newton_close(lg_dbatch *b);
+void lg_cuda_newton(lg_dbatch *b, const lg_view &v); /* v.normal of all fits, from their Jacobians and residuals */
+lg_status lg_cuda_newton_status(lg_context *ctx, lg_dbatch *b); /* what went wrong in it since the last call */
+lg_status lg_cuda_get_jacobian(lg_context *ctx, lg_dbatch *b, double *jacobian);
+
 /* fit.cu: launchers that do not depend on the model. */
 void lg_cuda_prepare(lg_dbatch *b);      /* fit constants from parameters */
 void lg_cuda_start_fits(lg_dbatch *b);   /* optimiser state from parameters */
@@ -241,6 +255,15 @@ static __device__ inline const lg_optimizer *lg_view_optimizer(const lg_view &v,
 static __device__ inline bool lg_view_skips(const lg_view &v, uint32_t fit)
 {
     return v.fit_state[fit].frozen != 0;
+}
+
+/* PRW: sum over walkers of d (x_t^2 + y_t^2) / d logit_p, from a fit's sums [parts][steps][3], in the order of its blocks. */
+static __host__ __device__ inline double lg_prw_slope_sum(const double *sums, uint32_t parts, uint32_t steps,
+                                                          uint32_t t, uint32_t p)
+{
+    double j = 0.0;
+    for (uint32_t i = 0; i < parts; i++) j += sums[((size_t)i * steps + t - 1u) * 3u + 1u + p];
+    return j;
 }
 
 /* Index of the first record at or after `step`. */

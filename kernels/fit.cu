@@ -151,6 +151,17 @@ static __device__ double scale_gradient(const lg_view &v, uint32_t f, uint32_t p
     return slope > 0.0 ? -sum / slope : 0.0;
 }
 
+/* J^T W J of a fit from one triangle of gauss_newton.cu's product, as lg_optimizer_update takes it; NULL: not lm. */
+static __device__ const double *take_normal(const lg_view &v, uint32_t f, double *normal)
+{
+    const uint32_t P = v.P;
+    if (!v.normal) return NULL;
+    const double *product = v.normal + (size_t)f * (P + 1u) * (P + 1u);
+    for (uint32_t i = 0; i < P; i++)
+        for (uint32_t j = 0; j <= i; j++) normal[i * P + j] = normal[j * P + i] = product[i * (P + 1u) + j];
+    return normal;
+}
+
 static __global__ void LG_THREADS(FIT_THREADS) fit_finish(lg_view v, bool update)
 {
     LG_SHARED_MEMORY(memory);
@@ -159,15 +170,15 @@ static __global__ void LG_THREADS(FIT_THREADS) fit_finish(lg_view v, bool update
     const bool frozen = lg_view_skips(v, f);
     for (uint32_t p = 0; p < P && !frozen; p++) {
         double sum;
-        if (v.prw) { /* sum_t dL/dMSD_t dMSD_t/dlogit_p, the Jacobian in parts */
-            const double *part = v.replicate_stat + (size_t)f * v.parts * v.steps * 3u + 1u + p;
+        if (update && v.normal) { /* 2 J^T W r */
+            sum = 2.0 * v.normal[(size_t)f * (P + 1u) * (P + 1u) + P * (P + 1u) + p];
+        } else if (v.prw) { /* sum_t dL/dMSD_t dMSD_t/dlogit_p, the Jacobian in parts */
+            const double *sums = v.replicate_stat + (size_t)f * v.parts * v.steps * 3u;
             const double *adjoint = v.stat_adjoint + (size_t)f * v.records;
             sum = fixed_sum(
                 v.records,
                 [&](uint32_t t) {
-                    double j = 0.0;
-                    for (uint32_t i = 0; i < v.parts; i++) j += part[((size_t)i * v.steps + v.record[t] - 1u) * 3u];
-                    return adjoint[t] * j / (double)v.R;
+                    return adjoint[t] * lg_prw_slope_sum(sums, v.parts, v.steps, v.record[t], p) / (double)v.R;
                 },
                 scratch);
         } else if (v.loss == LG_LOSS_nll && !v.target_stat) {
@@ -182,8 +193,9 @@ static __global__ void LG_THREADS(FIT_THREADS) fit_finish(lg_view v, bool update
     }
     if (!update || threadIdx.x != 0) return;
     double *row = v.rows + ((v.clock->row + v.offset) * v.F + f) * (P + 3u);
-    lg_optimizer_update(lg_view_optimizer(v, f), v.fit_state + f, v.loss_value[f], v.gradient + (size_t)f * P, NULL,
-                        v.params + (size_t)f * P, row);
+    double normal[LG_OPT_MAX_PARAMS * LG_OPT_MAX_PARAMS];
+    lg_optimizer_update(lg_view_optimizer(v, f), v.fit_state + f, v.loss_value[f], v.gradient + (size_t)f * P,
+                        take_normal(v, f, normal), v.params + (size_t)f * P, row);
     prepare_fit(v, f);
 }
 

@@ -54,6 +54,7 @@ static void launch_iteration(lg_dbatch *b, uint32_t offset)
     b->run->forward(b, v, 0, v.steps, true);
     launch_loss(b, v);
     b->run->backward(b, v);
+    if (v.normal) lg_cuda_newton(b, v);
     lg_cuda_finish(b, v, true);
 }
 
@@ -123,6 +124,8 @@ static lg_status cuda_advance(lg_context *ctx, lg_dbatch *b, uint64_t iteration,
         if (!error)
             error = cudaMemcpyAsync(rows, b->view.rows, some * row * sizeof *rows, cudaMemcpyDeviceToHost, b->stream);
         const cudaError_t done = cudaStreamSynchronize(b->stream);
+        const lg_status status = lg_cuda_newton_status(ctx, b);
+        if (status) return status;
         if (error || done) return lg_cuda_status(ctx, error ? error : done, "running optimiser iterations");
         rows += some * row;
         iteration += some;
@@ -247,13 +250,13 @@ const lg_backend lg_backend_cuda = {
     cuda_get_loss,
     cuda_get_gradient,
     cuda_get_statistics,
-    NULL, /* get_jacobian */
+    lg_cuda_get_jacobian,
     cuda_get_states,
     cuda_get_fit_state,
     cuda_set_fit_state,
-    NULL,  /* lm */
-    false, /* share */
-    false, /* estimators */
+    lg_cuda_has_jacobian, /* lm */
+    false,                /* share */
+    false,                /* estimators */
     cuda_own,
 };
 #endif

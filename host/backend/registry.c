@@ -29,8 +29,8 @@ lg_status lg_backend_open(lg_context *ctx, const char *device, int threads, cons
 {
     if (strcmp(device, "auto") == 0) {
 #if LG_HAVE_CUDA
-        if (lg_cuda_device_count() > 0 && open_cuda(ctx, 0, threads, backend, out) == LG_OK) return LG_OK;
-        lg_log(ctx, LG_LOG_INFO, "no usable GPU, running on the CPU (latgrad info says why)");
+        if (open_cuda(ctx, 0, threads, backend, out) == LG_OK) return LG_OK;
+        lg_log(ctx, LG_LOG_INFO, "no usable GPU, running on the CPU: %s", ctx ? ctx->message : "");
 #endif
         device = "cpu";
     }

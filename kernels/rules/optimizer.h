@@ -112,12 +112,12 @@ LG_RULE void lg_optimizer_start(const lg_optimizer *o, const double *p, lg_fit_s
     s->bad_param = -1;
 }
 
-/* Takes over a state that was kept: p[params] are the parameters of `old`. Those whose coordinate does not change stay
- * as they are: before the first update p is the configured number, and p(x(p)) may be its neighbour. */
+/* Takes over a state that was kept: p[params] are the parameters of `old`. Where nothing was updated and the coordinate is the same they stay
+ * as they are: before the first update p is the configured number, and p(x(p)), which it is from then on, may be its neighbour. */
 LG_RULE void lg_optimizer_restore(const lg_optimizer *o, const lg_fit_state *old, const lg_fit_state *s, double *p)
 {
     for (int i = 0; i < o->params; i++)
-        if (o->fitted[i] && s->x[i] != old->x[i]) p[i] = lg_from_x(o, i, s->x[i]);
+        if (o->fitted[i] && (s->updates > 0 || s->x[i] != old->x[i])) p[i] = lg_from_x(o, i, s->x[i]);
 }
 
 /* One coordinate's step, added to x. */

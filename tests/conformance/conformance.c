@@ -14,9 +14,10 @@ typedef struct runner {
 
 static int run_case(const runner *r, const lg_case *c)
 {
+    const lg_backend *other = r->backend == &lg_backend_cpu ? NULL : &lg_backend_cpu;
     if (!r->brief)
-        return lg_conformance_check(r->backend, r->device, r->backend == &lg_backend_cpu ? NULL : &lg_backend_cpu,
-                                    r->cpu, c);
+        return lg_conformance_check(r->backend, r->device, other, r->cpu, c) +
+               lg_conformance_lm(r->backend, r->device, other, r->cpu, c);
     lg_record record = {0};
     const bool ok = lg_conformance_record(r->backend, r->device, c, &record);
     lg_record_clear(&record);

@@ -54,5 +54,10 @@ extern void (*lg_conformance_failed)(const char *name);
  * backend to compare with bit by bit, or NULL. */
 int lg_conformance_check(const lg_backend *backend, lg_device *device, const lg_backend *other, lg_device *other_device,
                          const lg_case *c);
+/* The optimiser lm on a case: see lm.c. Nothing where the loss is not one of statistics. */
+int lg_conformance_lm(const lg_backend *backend, lg_device *device, const lg_backend *other, lg_device *other_device,
+                      const lg_case *c);
+/* A short fit by lm for the record, where the backend has a Jacobian of its own. */
+bool lg_conformance_lm_record(const lg_backend *backend, lg_device *device, const lg_case_job *job, lg_record *record);
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef LG_TESTS_FIBER_H
 #define LG_TESTS_FIBER_H
 
+#include "machine.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,14 +13,7 @@
 #include <ucontext.h>
 #endif
 
-#if defined(__SANITIZE_ADDRESS__)
-#define LG_FIBER_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LG_FIBER_ASAN 1
-#endif
-#endif
-#ifdef LG_FIBER_ASAN
+#ifdef LG_EMU_ASAN
 #include <sanitizer/common_interface_defs.h>
 enum { LG_FIBER_STACK = 256 * 1024 };
 #else
@@ -87,7 +82,7 @@ static inline void lg_fiber_start(lg_fiber *f, void (*entry)())
 /* Call first in entry(): learns the bounds of the stack that was left. */
 static inline void lg_fiber_entered(lg_fiber *from)
 {
-#ifdef LG_FIBER_ASAN
+#ifdef LG_EMU_ASAN
     __sanitizer_finish_switch_fiber(NULL, &from->bottom, &from->size);
 #else
     (void)from;
@@ -97,7 +92,7 @@ static inline void lg_fiber_entered(lg_fiber *from)
 /* last: `from` will not be resumed. */
 static inline __attribute__((always_inline)) void lg_fiber_switch(lg_fiber *from, lg_fiber *to, bool last)
 {
-#ifdef LG_FIBER_ASAN
+#ifdef LG_EMU_ASAN
     __sanitizer_start_switch_fiber(last ? NULL : &from->fake, to->bottom, to->size);
 #else
     (void)last;
@@ -107,7 +102,7 @@ static inline __attribute__((always_inline)) void lg_fiber_switch(lg_fiber *from
 #else
     swapcontext(&from->context, &to->context);
 #endif
-#ifdef LG_FIBER_ASAN
+#ifdef LG_EMU_ASAN
     __sanitizer_finish_switch_fiber(from->fake, NULL, NULL);
 #endif
 }

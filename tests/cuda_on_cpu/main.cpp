@@ -19,6 +19,8 @@ static void stop(const char *name)
     exit(1);
 }
 
+int lg_check_messages(void); /* messages.cpp */
+
 static int check_orders(lg_device *device, const lg_case *c)
 {
 #ifdef LG_UNDER_SANITIZERS
@@ -43,45 +45,6 @@ static int check_orders(lg_device *device, const lg_case *c)
     }
     lg_record_clear(&first);
     lg_emu_set_order(LG_EMU_FORWARD, 1);
-    return failures;
-}
-
-static int expect(lg_status got, lg_status wanted, const lg_context *ctx, const char *part)
-{
-    if (got == wanted && strstr(ctx->message, part)) return 0;
-    printf("expected %s and a message with '%s', got %s: %s\n", lg_status_name(wanted), part, lg_status_name(got),
-           ctx->message);
-    return 1;
-}
-
-static int check_messages(void)
-{
-    lg_context ctx = {};
-    lg_device *device = NULL;
-    int failures = 0;
-    lg_emu_fail_with(cudaErrorNoDevice);
-    failures += expect(lg_backend_cuda.open(&ctx, 0, 0, &device), LG_ERR_DEVICE, &ctx, "--device cpu");
-    failures += lg_cuda_device_count() != 0;
-    lg_emu_fail_with(cudaErrorInsufficientDriver);
-    failures += expect(lg_backend_cuda.open(&ctx, 0, 0, &device), LG_ERR_DEVICE, &ctx, "update the driver");
-    lg_emu_fail_with(cudaErrorNoKernelImageForDevice);
-    failures += expect(lg_backend_cuda.open(&ctx, 0, 0, &device), LG_ERR_DEVICE, &ctx, "CMAKE_CUDA_ARCHITECTURES=90");
-    lg_emu_fail_with(cudaSuccess);
-    failures += expect(lg_backend_cuda.open(&ctx, 3, 0, &device), LG_ERR_DEVICE, &ctx, "cuda:3");
-    if (lg_backend_cuda.open(&ctx, 0, 0, &device)) return failures + 1;
-    lg_case_job cj;
-    if (!lg_case_build(&lg_cases[0], &cj)) abort();
-    lg_dbatch *batch = NULL;
-    cj.job.memory_limit = 10000;
-    failures +=
-        expect(lg_backend_cuda.create(&ctx, device, &cj.job, true, &batch), LG_ERR_MEMORY, &ctx, "fewer replicates");
-    cj.job.memory_limit = (size_t)1 << 40;
-    lg_emu_set_memory(10000);
-    failures +=
-        expect(lg_backend_cuda.create(&ctx, device, &cj.job, true, &batch), LG_ERR_MEMORY, &ctx, "out of GPU memory");
-    lg_emu_set_memory(0);
-    lg_case_clear(&cj);
-    lg_backend_cuda.close(device);
     return failures;
 }
 
@@ -208,8 +171,8 @@ static int run(int major, lg_device *cpu, const lg_case *c)
         printf("%s\n", ctx.message);
         return 1;
     }
-    const int failed =
-        lg_conformance_check(&lg_backend_cuda, device, &lg_backend_cpu, cpu, c) + check_orders(device, c);
+    const int failed = lg_conformance_check(&lg_backend_cuda, device, &lg_backend_cpu, cpu, c) +
+                       lg_conformance_lm(&lg_backend_cuda, device, &lg_backend_cpu, cpu, c) + check_orders(device, c);
     lg_backend_cuda.close(device);
     printf("%-4s %s, compute capability %d, %.1f s\n", failed ? "FAIL" : "ok", c->name, major,
            (double)(clock() - start) / CLOCKS_PER_SEC);
@@ -254,7 +217,7 @@ int main(int argc, char **argv)
         if (c->model == LG_MODEL_MK && c->height * c->width > 4096 && c->width <= 512) failures += run(8, cpu, c);
         cases++;
     }
-    if (argc == 1 && part == 0) failures += check_messages() + check_plans() + check_own_losses(cpu);
+    if (argc == 1 && part == 0) failures += lg_check_messages() + check_plans() + check_own_losses(cpu);
     for (int k = 1; k < argc; k++)
         if (strcmp(argv[k], "own") == 0) cases++, failures += check_own_losses(cpu);
     lg_backend_cpu.close(cpu);

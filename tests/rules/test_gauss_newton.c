@@ -100,6 +100,28 @@ Test(rules_gauss_newton, a_biased_jacobian_converges)
     cr_assert_float_eq(p, 3, 1e-6);
 }
 
+/* An update that moves nothing may still round p, since p = p(x(p)) from then on; a resumed fit has the same p. */
+Test(rules_gauss_newton, a_step_of_zero_survives_a_resume)
+{
+    lg_optimizer o = lm(1);
+    o.transform[0] = LG_TRANSFORM_logit;
+    o.lower[0] = 0;
+    o.upper[0] = 1;
+    int rounded = 0;
+    for (int i = 1; i < 100; i++) {
+        const double start = 0.01 * i, gradient = 0, normal = 1;
+        lg_fit_state s, fresh;
+        double p = start, resumed = start, row[4];
+        lg_optimizer_start(&o, &p, &s);
+        lg_optimizer_update(&o, &s, 1, &gradient, &normal, &p, row);
+        rounded += p != start;
+        lg_optimizer_start(&o, &resumed, &fresh);
+        lg_optimizer_restore(&o, &fresh, &s, &resumed);
+        cr_assert_eq(resumed, p, "start %.17g: %.17g, resumed %.17g", start, p, resumed);
+    }
+    cr_assert_gt(rounded, 0, "no start that shows it");
+}
+
 /* Held parameters do not move, and their NaN (not computed) does no harm; a NaN of a fitted one freezes the fit. */
 Test(rules_gauss_newton, held_and_frozen)
 {

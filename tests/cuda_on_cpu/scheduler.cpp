@@ -1,17 +1,18 @@
-/* Scheduler and runtime behind cuda_on_cpu.h. */
-#include "cuda_on_cpu.h"
-
+/* CUDA on the CPU: runs the threads of blocks and clusters as fibers, and what kernels call. */
 #include "fiber.h"
+#include "machine.h"
 
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 #include <vector>
 
 #include <signal.h>
 
+using namespace lg_emu;
+
 lg_emu_place lg_emu_here;
+board lg_emu::the_device;
 
 namespace {
 
@@ -42,16 +43,10 @@ struct machine {
     block_record *block;              /* the running thread's */
     unsigned count, current, cluster; /* threads a block, running thread, blocks a cluster */
     const std::function<void()> *run;
-    const char *kernel;
     size_t shared;
     lg_emu_order order;
     uint64_t random;
     uint64_t launches;
-    int major = 9;
-    std::map<const void *, int> allowed;
-    std::map<uintptr_t, size_t> memory;
-    size_t used, total;
-    cudaError_t fail, last;
     ~machine()
     {
         for (block_record &b : blocks)
@@ -60,25 +55,20 @@ struct machine {
 };
 machine the;
 
-/* Behind an allocation: bytes that are checked, or nothing where the address sanitizer guards its end. */
-#ifdef LG_FIBER_ASAN
-enum { SLACK = 0 };
-#else
-enum { SLACK = 64 };
-#endif
-enum { SENTINEL_BYTE = 0x5a, GARBAGE = 0xcd, SHARED_DEFAULT = 48 * 1024, SHARED_MAX = 227 * 1024 };
+} // namespace
 
-[[noreturn]] void violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void violation(const char *format, ...)
+void lg_emu::violation(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fprintf(stderr, "cuda on cpu: kernel %s: ", the.kernel ? the.kernel : "(none)");
+    fprintf(stderr, "cuda on cpu: kernel %s: ", the_device.kernel ? the_device.kernel : "(none)");
     vfprintf(stderr, format, arguments);
     fprintf(stderr, "\n");
     va_end(arguments);
     abort();
 }
+
+namespace {
 
 uint64_t next_random()
 {
@@ -291,16 +281,18 @@ void check_launch(const lg_emu_kernel &k)
         violation("grid %u x %u x %u", k.grid.x, k.grid.y, k.grid.z);
     if (k.cluster < 1 || k.cluster > 8 || k.grid.x % k.cluster != 0)
         violation("clusters of %u blocks in a grid of %u", k.cluster, k.grid.x);
-    if (k.cluster > 1 && the.major < 9) violation("clusters on compute capability %d", the.major);
-    const auto allowed = the.allowed.find(k.address);
-    const size_t limit =
-        allowed == the.allowed.end() ? static_cast<size_t>(SHARED_DEFAULT) : static_cast<size_t>(allowed->second);
+    if (k.cluster > 1 && the_device.major < 9) violation("clusters on compute capability %d", the_device.major);
+    const auto allowed = the_device.allowed.find(k.address);
+    const size_t limit = allowed == the_device.allowed.end() ? static_cast<size_t>(SHARED_DEFAULT)
+                                                             : static_cast<size_t>(allowed->second);
     if (k.shared > limit) violation("%zu bytes of shared memory, %zu allowed", k.shared, limit);
 }
 
-void run_kernel(const lg_emu_kernel &k)
+} // namespace
+
+void lg_emu::run_kernel(const lg_emu_kernel &k)
 {
-    the.kernel = k.name;
+    the_device.kernel = k.name;
     check_launch(k);
     the.launches++;
     the.run = &k.run;
@@ -314,10 +306,8 @@ void run_kernel(const lg_emu_kernel &k)
     for (unsigned z = 0; z < k.grid.z; z++)
         for (unsigned y = 0; y < k.grid.y; y++)
             for (unsigned x : clusters) run_cluster(k, x * k.cluster, y, z);
-    the.kernel = nullptr;
+    the_device.kernel = nullptr;
 }
-
-} // namespace
 
 /* ---- what kernels call ------------------------------------------------------------------------------------------ */
 
@@ -391,17 +381,17 @@ unsigned lg_emu_lane()
 
 /* ---- control ---------------------------------------------------------------------------------------------------- */
 
-#ifndef LG_FIBER_ASAN
+#ifndef LG_EMU_ASAN
 static void on_fault(int number)
 {
-    if (the.kernel) violation("reads or writes where there is no memory");
+    if (the_device.kernel) violation("reads or writes where there is no memory");
     signal(number, SIG_DFL); /* the harness itself: the fault comes again and ends the process */
 }
 #endif
 
 void lg_emu_catch_faults(void)
 {
-#ifndef LG_FIBER_ASAN
+#ifndef LG_EMU_ASAN
     static unsigned char stack[65536]; /* the fiber's own may be what is broken */
     stack_t other = {};
     other.ss_sp = stack;
@@ -419,271 +409,12 @@ void lg_emu_set_order(lg_emu_order order, uint64_t seed)
     the.random = seed * 2 + 1;
 }
 
-void lg_emu_fail_with(cudaError_t error)
-{
-    the.fail = error;
-}
-
-void lg_emu_set_memory(size_t bytes)
-{
-    the.total = bytes;
-}
-
 void lg_emu_set_capability(int major)
 {
-    the.major = major;
+    the_device.major = major;
 }
 
 uint64_t lg_emu_launches(void)
 {
     return the.launches;
-}
-
-size_t lg_emu_allocated(void)
-{
-    return the.used;
-}
-
-/* ---- runtime ---------------------------------------------------------------------------------------------------- */
-
-struct lg_emu_graph {
-    std::vector<std::function<void()>> nodes;
-};
-struct lg_emu_graph_exec {
-    std::vector<std::function<void()>> nodes;
-};
-struct lg_emu_stream {
-    lg_emu_graph *capture;
-};
-
-static cudaError_t note(cudaError_t error)
-{
-    if (error != cudaSuccess) the.last = error;
-    return error;
-}
-
-/* Runs now, or is kept for the graph being captured. */
-static void submit(cudaStream_t stream, const std::function<void()> &work)
-{
-    if (stream && stream->capture) stream->capture->nodes.push_back(work);
-    else work();
-}
-
-void lg_emu_submit(const lg_emu_kernel &kernel, cudaStream_t stream)
-{
-    if (the.fail == cudaErrorNoKernelImageForDevice) {
-        note(the.fail);
-        return;
-    }
-    submit(stream, [kernel]() { run_kernel(kernel); });
-}
-
-static void check_range(const void *pointer, size_t bytes, const char *what)
-{
-    const uintptr_t p = reinterpret_cast<uintptr_t>(pointer);
-    auto block = the.memory.upper_bound(p);
-    if (block == the.memory.begin()) violation("%s: %p is not device memory", what, pointer);
-    --block;
-    if (p - block->first > block->second || bytes > block->second - (p - block->first))
-        violation("%s: %zu bytes at offset %zu of an allocation of %zu", what, bytes, p - block->first, block->second);
-}
-
-static void check_host(const void *pointer, const char *what)
-{
-    const uintptr_t p = reinterpret_cast<uintptr_t>(pointer);
-    auto block = the.memory.upper_bound(p);
-    if (block == the.memory.begin()) return;
-    --block;
-    if (p - block->first < block->second) violation("%s: device memory where host memory is meant", what);
-}
-
-static cudaError_t device_state()
-{
-    return the.fail == cudaErrorNoDevice || the.fail == cudaErrorInsufficientDriver ? note(the.fail) : cudaSuccess;
-}
-
-cudaError_t cudaGetDeviceCount(int *count)
-{
-    *count = the.fail == cudaErrorNoDevice ? 0 : 1;
-    return device_state();
-}
-
-cudaError_t cudaSetDevice(int device)
-{
-    if (device != 0) return note(cudaErrorInvalidDevice);
-    return device_state();
-}
-
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int)
-{
-    memset(properties, 0, sizeof *properties);
-    snprintf(properties->name, sizeof properties->name, "CUDA on the CPU");
-    properties->major = the.major;
-    properties->multiProcessorCount = 4;
-    properties->sharedMemPerBlockOptin = SHARED_MAX;
-    properties->totalGlobalMem = the.total ? the.total : static_cast<size_t>(1) << 30;
-    return device_state();
-}
-
-cudaError_t cudaDriverGetVersion(int *version)
-{
-    *version = the.fail == cudaErrorInsufficientDriver ? 11040 : 13000;
-    return cudaSuccess;
-}
-
-cudaError_t cudaRuntimeGetVersion(int *version)
-{
-    *version = 13000;
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total)
-{
-    *total = the.total ? the.total : static_cast<size_t>(1) << 30;
-    *free_bytes = *total > the.used ? *total - the.used : 0;
-    return cudaSuccess;
-}
-
-cudaError_t cudaGetLastError()
-{
-    const cudaError_t error = the.last;
-    the.last = cudaSuccess;
-    return error;
-}
-
-cudaError_t cudaPeekAtLastError()
-{
-    return the.last;
-}
-
-const char *cudaGetErrorName(cudaError_t error)
-{
-    return error == cudaSuccess ? "cudaSuccess" : "cudaError";
-}
-
-const char *cudaGetErrorString(cudaError_t error)
-{
-    switch (error) {
-    case cudaSuccess: return "no error";
-    case cudaErrorMemoryAllocation: return "out of memory";
-    case cudaErrorInsufficientDriver: return "CUDA driver version is insufficient for CUDA runtime version";
-    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
-    case cudaErrorInvalidDevice: return "invalid device ordinal";
-    case cudaErrorNoKernelImageForDevice: return "no kernel image is available for execution on the device";
-    default: return "error";
-    }
-}
-
-cudaError_t cudaMalloc(void **pointer, size_t bytes)
-{
-    size_t available, total;
-    cudaMemGetInfo(&available, &total);
-    if (bytes > available) return note(cudaErrorMemoryAllocation);
-    void *room = NULL;
-    if (posix_memalign(&room, 256, bytes + SLACK)) return note(cudaErrorMemoryAllocation);
-    unsigned char *p = static_cast<unsigned char *>(room);
-    memset(p, GARBAGE, bytes);
-    memset(p + bytes, SENTINEL_BYTE, SLACK);
-    the.memory[reinterpret_cast<uintptr_t>(p)] = bytes;
-    the.used += bytes;
-    *pointer = p;
-    return cudaSuccess;
-}
-
-cudaError_t cudaFree(void *pointer)
-{
-    if (!pointer) return cudaSuccess;
-    const auto block = the.memory.find(reinterpret_cast<uintptr_t>(pointer));
-    if (block == the.memory.end()) violation("cudaFree of %p, which cudaMalloc did not give", pointer);
-    const unsigned char *end = static_cast<unsigned char *>(pointer) + block->second;
-    for (int i = 0; i < SLACK; i++)
-        if (end[i] != SENTINEL_BYTE)
-            violation("something wrote %d bytes behind an allocation of %zu", i, block->second);
-    the.used -= block->second;
-    the.memory.erase(block);
-    free(pointer);
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream)
-{
-    submit(stream, [=]() {
-        if (kind == cudaMemcpyDeviceToHost) check_host(to, "copy to host");
-        else check_range(to, bytes, "copy to device");
-        if (kind == cudaMemcpyHostToDevice) check_host(from, "copy from host");
-        else check_range(from, bytes, "copy from device");
-        memcpy(to, from, bytes);
-    });
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream)
-{
-    submit(stream, [=]() {
-        check_range(to, bytes, "fill");
-        memset(to, value, bytes);
-    });
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamCreate(cudaStream_t *stream)
-{
-    *stream = new lg_emu_stream{nullptr};
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream)
-{
-    delete stream;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t stream)
-{
-    if (stream && stream->capture) violation("synchronisation inside a graph capture");
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
-{
-    stream->capture = new lg_emu_graph;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
-{
-    *graph = stream->capture;
-    stream->capture = nullptr;
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long)
-{
-    *exec = new lg_emu_graph_exec{graph->nodes};
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t)
-{
-    for (const auto &node : exec->nodes) node();
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphDestroy(cudaGraph_t graph)
-{
-    delete graph;
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
-{
-    delete exec;
-    return cudaSuccess;
-}
-
-cudaError_t lg_emu_allow_shared(const void *kernel, int bytes)
-{
-    if (bytes > SHARED_MAX) return note(cudaErrorInvalidValue);
-    the.allowed[kernel] = bytes;
-    return cudaSuccess;
 }
