@@ -226,7 +226,8 @@ typedef int (*lg_loss_fn)(const lg_recorded *states, double *loss, float *adjoin
  * called the library, never twice at a time, and must not use the problem.
  * record[records]: the steps to record, ascending, 1 ... lg_problem_info.steps; copied. NULL: the last one.
  * The gradient goes through the estimator of the configuration; estimator.method fd calls the function at displaced parameters.
- * LG_ERR_UNSUPPORTED: methods score and exact, optimizer lm, or a device that cannot. LG_ERR_MEMORY: the recorded states and
+ * Where optimizer.name is not set and would be lm, fits use adam with rate 0.05 and a cosine.
+ * LG_ERR_UNSUPPORTED: methods score and exact, optimizer lm that was asked for, or a device that cannot. LG_ERR_MEMORY: the recorded states and
  * adjoints, fits x replicates x records of them, do not fit.
  * Later, where it is asked: LG_ERR_NUMERIC names an adjoint that is not finite; LG_ERR_CHECK: it gave up. A loss that is not
  * finite ends a fit as LG_FIT_NOT_FINITE. */

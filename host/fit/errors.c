@@ -120,6 +120,7 @@ static const char *why_none(const lg_problem *p)
     const lg_job *job = &p->job;
     const bool walk = job->model->id == LG_MODEL_PRW;
     if (p->error_evaluations == 0) return "errors.evaluations is 0";
+    if (job->own.function) return "a loss of one's own has no statistics; repeat the fit with resampled data";
     if (!job->target_stat) return "the loss compares states; ensemble.bootstrap gives intervals";
     if (p->search.kind != LG_SEARCH_gradient) return "a search has no gradient";
     if (p->sample.clusters == 1) return "the data are one run or track, which shows no scatter";

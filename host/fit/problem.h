@@ -23,6 +23,7 @@ struct lg_problem {
     int64_t iterations;
     int64_t stop_window;
     double stop_tolerance, stop_seconds;
+    bool optimizer_given;      /* optimizer.name was set */
     int64_t error_evaluations; /* of the standard errors: fit/errors.c */
     lg_search_plan search;     /* kind gradient: the fit loop */
     lg_ensemble ensemble;

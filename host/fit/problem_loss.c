@@ -13,7 +13,7 @@ static lg_status check(lg_context *ctx, const lg_problem *p, lg_loss_fn function
         return lg_fail(ctx, LG_ERR_UNSUPPORTED,
                        "a loss of one's own has no gradient by estimator.method %s: set it to pathwise or fd",
                        job->method == LG_GRADIENT_score ? "score" : "exact");
-    if (job->optimizer.kind == LG_OPTIMIZER_lm)
+    if (job->optimizer.kind == LG_OPTIMIZER_lm && p->optimizer_given)
         return lg_fail(ctx, LG_ERR_UNSUPPORTED,
                        "optimizer.name lm takes the residuals of statistics, which a loss of one's own does not give: "
                        "set it to adam or sgd");
@@ -61,7 +61,12 @@ lg_status lg_problem_set_loss(lg_context *ctx, lg_problem *p, lg_loss_fn loss, v
     p->job.records = 0;
     p->job.record = NULL;
     p->job.target = NULL;
-    p->job.target_stat = p->job.weight_stat = NULL;
+    p->job.target_stat = p->job.weight_stat = p->job.whiten = NULL;
+    if (p->job.optimizer.kind == LG_OPTIMIZER_lm) { /* by default; it takes residuals */
+        p->job.optimizer.kind = LG_OPTIMIZER_adam;
+        p->job.optimizer.lr = 0.05;
+        p->job.optimizer.schedule = LG_SCHEDULE_cosine;
+    }
     status = lg_problem_plan(ctx, p);
     if (status) {
         p->job = before;

@@ -42,6 +42,7 @@ lg_status lg_problem_read_optimizer(lg_context *ctx, const lg_config *c, lg_prob
                  {"optimizer.damping", &o->damping},     {"optimizer.clip", &o->clip},
                  {"stop.tolerance", &p->stop_tolerance}, {"stop.time", &p->stop_seconds}};
     o->kind = (lg_optimizer_kind)kind;
+    p->optimizer_given = lg_config_is_set(c, "optimizer.name");
     if (!status) status = read_rate(ctx, c, p, &o->lr);
     for (size_t i = 0; !status && i < sizeof reals / sizeof *reals; i++)
         status = lg_config_real(ctx, c, reals[i].key, reals[i].to);

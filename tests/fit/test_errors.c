@@ -181,7 +181,8 @@ Test(fit_errors, none_with_a_reason)
                           "data.generate.runs=3", "data.generate.params.D_A=0.1", "data.generate.params.D_B=0.4",
                           "data.generate.params.k1=0.9", "data.generate.params.k2=0.1", "data.generate.params.k3=0.2",
                           "data.generate.steps=3", "params.D_A=0.1", "params.D_B=0.4", "params.k1=0.9",
-                          "params.k2.start=0.2", "params.k3=0.2", "iterations=2", "device=cpu"));
+                          "params.k2.start=0.2", "params.k3=0.2", "iterations=2", "device=cpu",
+                          "estimator.method=pathwise"));
     cr_assert(!e.any && strstr(e.note, "set estimator.method to fd"), "%s", e.note);
     e = fit_ends(SETTINGS(WALK, TRUTH, EXACT, "params.p_center=0.3"));
     cr_assert(e.any && isnan(e.error[0]) && isfinite(e.error[1]), "a fixed parameter has no error");
