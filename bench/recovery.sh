@@ -20,12 +20,12 @@ config() { # config D_A D_B k1 k2 k3
     echo "task: formation"
     echo "params:"
     for name in D_A D_B k1 k2 k3; do
-        echo "  $name: {start: $1, transform: logit}"
+        echo "  $name: {start: $1}"
         shift
     done
     echo "data: {generate: {runs: 10, params: {D_A: 0.1, D_B: 0.4, k1: 0.98, k2: 0.1, k3: 0.2}}}"
     echo "steps: 10000"
-    echo "estimator: {method: fd, fd_step: 0.5}"
+    echo "estimator: {method: fd, fd_step: 0.35}"
     echo "optimizer: {name: lm}"
     echo "device: ${DEVICE:-cpu}"
 }
@@ -40,14 +40,14 @@ while [ "$d" -le "$sets" ]; do
     if [ ! -s "$one" ]; then
         config 0.15 0.3 0.8 0.15 0.3 >"$folder/$d.yaml"
         "$latgrad" fit "$folder/$d.yaml" --json --quiet --threads "${THREADS:-1}" --set data.generate.seed="$((100 + d))" --seed "$d" \
-            --set replicates=8 --set iterations=8 --set errors.evaluations=2 >"$one.tmp"
+            --set replicates=12 --set iterations=6 --set errors.evaluations=1 --set output.trace="$folder/$d.1.csv" --force >"$one.tmp"
         mv "$one.tmp" "$one"
     fi
     if [ ! -s "$two" ]; then
         # shellcheck disable=SC2046
         config $(get params "$one") >"$folder/$d.yaml"
         "$latgrad" fit "$folder/$d.yaml" --json --quiet --threads "${THREADS:-1}" --set data.generate.seed="$((100 + d))" \
-            --seed "$((1000 + d))" --set data.weights=model --set replicates=12 --set iterations=8 --set errors.evaluations=4 >"$two.tmp"
+            --seed "$((1000 + d))" --set data.weights=model --set replicates=40 --set iterations=4 --set errors.evaluations=1 --set output.trace="$folder/$d.2.csv" --force >"$two.tmp"
         mv "$two.tmp" "$two"
     fi
     echo "data set $d: $(get params "$one") | $(get params "$two") +- $(get standard_error "$two")"

@@ -414,8 +414,8 @@ LG_API bool lg_cluster_has_checkpoints(const char *checkpoint);
 /* Removes them. */
 LG_API lg_status lg_cluster_remove_checkpoints(lg_context *ctx, const char *checkpoint);
 
-/* Ensembles. Where a fit ended: the mean of its last tenth of iterates and of their losses (of a fit that met a value that is
- * not finite: its last good parameters and that loss). */
+/* Ensembles. Where a fit ended: the mean of its last tenth of iterates and of their losses (of a fit of fewer than 20 iterations: the
+ * parameters after the last one; of a fit that met a value that is not finite: its last good parameters and that loss). */
 LG_API void lg_result_end(const lg_result *result, int fit, double *params, double *loss);
 /* Does the configuration of the result have an ensemble? What distinguishes its fits: the number of axes, their names ("start",
  * "seed", "resample", swept keys; resample 0 is the data as they are), and a fit's places on them. */

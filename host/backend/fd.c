@@ -6,11 +6,16 @@
  *     dL/dx = (L(x+) - L(x-)) / (x+ - x-),
  * and likewise for each statistic. h = fd_step for x = logit p, and fd_step max(|x|, a tenth of the interval) for x = p. Next to
  * a bound h shrinks to the distance from it, but not below h / 4: from there on the point beyond the bound is put on it, and the
- * difference is a skew or one-sided one. Parameters that are not moved have the gradient NaN: not computed. */
+ * difference is a skew or one-sided one. Parameters that are not moved have the gradient NaN: not computed.
+ *
+ * For lm the displaced points share noise of their own, not that of the point itself: residuals and Jacobian are then
+ * independent, E[J^T W r] = E[J]^T W E[r], and the fit ends where the expected residuals say, however noisy both are. */
 #include "backend/hosted.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { OTHER_NOISE = LG_MAX_FITS / 2 }; /* flips a bit of the number of a fit */
 
 struct lg_dbatch {
     lg_hosted fits; /* first: hosted.h */
@@ -50,7 +55,10 @@ static bool repeat_per_fit(const lg_job *job, lg_dbatch *b)
     const size_t F = job->fits, K = lg_job_statistics(job) * sizeof(double), row = job->pool * sizeof(uint32_t);
     b->noise_fit = malloc(F * b->points * sizeof *b->noise_fit);
     if (!b->noise_fit) return false;
-    for (size_t i = 0; i < F * b->points; i++) b->noise_fit[i] = lg_job_noise_fit(job, (uint32_t)(i / b->points));
+    for (size_t i = 0; i < F * b->points; i++) {
+        b->noise_fit[i] = lg_job_noise_fit(job, (uint32_t)(i / b->points));
+        if (lg_job_needs_jacobian(job) && i % b->points) b->noise_fit[i] ^= OTHER_NOISE;
+    }
     if (job->stat_per_fit) {
         b->target = repeat(job->target_stat, F, b->points, K);
         b->weight = repeat(job->weight_stat, F, b->points, K);

@@ -69,9 +69,9 @@ static int64_t tail_length(const lg_result *result, int fit)
 
 static void estimate(const fit_run *r, int fit, double *mean, double *sd)
 {
-    lg_posterior posterior; /* a search has no iterates to take the mean of */
-    lg_result_tail(r->result, fit, lg_result_posterior(r->result, &posterior) ? 0 : tail_length(r->result, fit), mean,
-                   sd);
+    lg_posterior posterior; /* a search has no iterates to take the mean of, and of few the last one counts */
+    const bool last = lg_result_posterior(r->result, &posterior) || tail_length(r->result, fit) == 1;
+    lg_result_tail(r->result, fit, last ? 0 : tail_length(r->result, fit), mean, sd);
 }
 
 /* One fit: its estimate with standard errors and intervals where there are some, else the scatter of the last iterates. */
@@ -91,12 +91,12 @@ static void print_one(const fit_run *r)
         else if (isfinite(error[p])) printf("%10.5g %10.2g %10.5g %10.5g\n", mean[p], error[p], low[p], high[p]);
         else printf("%10.5g %10s\n", mean[p], "at bound");
     }
+    const long long tail = tail_length(r->result, 0);
     if (errors) {
-        printf("estimate: mean of the last %lld iterates; s.e. and 95 %% interval %s\n",
-               (long long)tail_length(r->result, 0), lg_result_error_note(r->result));
+        if (tail > 1) printf("estimate: mean of the last %lld iterates; ", tail);
+        printf("s.e. and 95 %% interval %s\n", lg_result_error_note(r->result));
     } else {
-        printf("estimate, sd: mean and standard deviation of the last %lld iterates\n",
-               (long long)tail_length(r->result, 0));
+        if (tail > 1) printf("estimate, sd: mean and standard deviation of the last %lld iterates\n", tail);
         printf("standard errors: %s\n", lg_result_error_note(r->result));
     }
     printf("loss %.6g after %lld iterations in %.1f s (%s)\n", lg_result_loss(r->result, 0),

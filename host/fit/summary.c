@@ -18,7 +18,8 @@ void lg_result_end(const lg_result *r, int fit, double *params, double *loss)
         *loss = record->loss;
         return;
     }
-    lg_result_tail(r, fit, tail, params, sd);
+    if (tail > 1) lg_result_tail(r, fit, tail, params, sd);
+    else memcpy(params, record->params, P * sizeof *params); /* the last update counts where updates are few */
     for (int64_t k = record->iterations - tail; k < record->iterations; k++) sum += record->trace[(size_t)k * (P + 3)];
     *loss = sum / (double)tail;
 }
