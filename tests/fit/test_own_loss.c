@@ -169,19 +169,21 @@ static const char *const *const pathwise[] = {
     SETTINGS(SI, "data.generate.steps=6"),
     SETTINGS(SI, "data.generate.steps=6", "loss=mse", "estimator.binary=gs"),
     SETTINGS(SI, "data.generate.steps=6", "estimator.binary=gr"),
-    SETTINGS(SI, "task=stability", "steps=6", "data.generate.steps=6"),
+    SETTINGS(SI, "task=stability", "steps=6", "data.generate.steps=6", "estimator.method=pathwise"),
     SETTINGS(SI, "task=stability", "steps=6", "loss=log_sse", "data.generate.steps=6", "estimator.binary=gs"),
     SETTINGS(SI, "task=stability", "steps=6", "loss=mse", "data.generate.steps=6", "estimator.binary=gr"),
-    SETTINGS(SI, "task=trajectory", "data.generate.steps=6", "steps=6"),
+    SETTINGS(SI, "task=trajectory", "data.generate.steps=6", "steps=6", "estimator.method=pathwise"),
     SETTINGS(SI, "task=trajectory", "data.generate.steps=6", "steps=6", "estimator.binary=gs", "data.record_every=2"),
     SETTINGS(MK, "task=transition", "data.generate.steps=5", "loss=sse"),
     SETTINGS(MK, "task=transition", "data.generate.steps=5", "loss=mse", MK_GR),
     SETTINGS(MK, "steps=9", "data.generate.steps=20"),
     SETTINGS(MK, "steps=9", "data.generate.steps=20", "loss=mse", "estimator.binary=gs"),
     SETTINGS(MK, "steps=9", "data.generate.steps=20", "loss=sse", MK_GR, "fits=2"),
-    SETTINGS(MK, "task=trajectory", "data.generate.steps=8", "steps=8", "data.record_every=4"),
+    SETTINGS(MK, "task=trajectory", "data.generate.steps=8", "steps=8", "data.record_every=4",
+             "estimator.method=pathwise"),
     SETTINGS(MK, "task=trajectory", "data.generate.steps=8", "steps=8", MK_GR),
-    SETTINGS(MK, "task=formation", "data.generate.steps=8", "steps=8", "data.record_every=4"),
+    SETTINGS(MK, "task=formation", "data.generate.steps=8", "steps=8", "data.record_every=4",
+             "estimator.method=pathwise"),
     SETTINGS(WALK),
     SETTINGS(WALK, "estimator.binary=ste", "fits=2"),
     SETTINGS(WALK, MK_GR, "estimator.v0=const"),
@@ -229,9 +231,10 @@ Test(own_loss, finite_differences_and_searches)
 {
     const char *const *const settings[] = {
         SETTINGS(SI, "data.generate.steps=6", "estimator.method=fd"),
-        SETTINGS(SI, "task=trajectory", "data.generate.steps=6", "steps=6", "estimator.method=fd"),
+        SETTINGS(SI, "task=trajectory", "data.generate.steps=6", "steps=6", "estimator.method=fd",
+                 "optimizer.name=adam"),
         SETTINGS(MK, "steps=9", "data.generate.steps=20", "loss=mse", "estimator.method=fd"),
-        SETTINGS(WALK, "estimator.method=fd"),
+        SETTINGS(WALK, "estimator.method=fd", "optimizer.name=adam"),
     };
     for (size_t c = 0; c < sizeof settings / sizeof *settings; c++) {
         lg_problem *p = make_problem(ctx, settings[c]);
