@@ -111,6 +111,29 @@ static void loss(lg_dbatch *b)
     }
 }
 
+/* Scores of all walks (4 sums a step) or their derivatives (2), chunk by chunk, behind the forward pass's part of each chunk. */
+static void backward_chunks(lg_dbatch *b, bool scores)
+{
+    const lg_job *job = b->job;
+    const lg_prw_kernels *kernels = b->device->isa->prw;
+    const size_t numbers = (scores ? 4 : 2) * (size_t)job->steps;
+    const long total = (long)lg_cpu_lattices(job);
+#pragma omp parallel for schedule(static) num_threads(team(b, job->steps, BACK_NS))
+    for (long i = 0; i < total; i++) {
+        const uint32_t f = lg_cpu_fit(job, (size_t)i), chunk = lg_cpu_replicate(job, (size_t)i);
+        if (lg_cpu_skips(b, f)) continue;
+        uint32_t first, count;
+        chunk_range(job, chunk, &first, &count);
+        double *sums = lg_cpu_part(b, f, chunk) + job->steps;
+        memset(sums, 0, numbers * sizeof *sums);
+        if (scores)
+            kernels->score(&b->prw[f], lg_cpu_noise(b, f, 0), first, count, job->steps, job->v0_const,
+                           b->axis_mean + (size_t)f * job->steps, sums);
+        else kernels->jacobian(&b->prw[f], lg_cpu_noise(b, f, 0), first, count, job->steps, job->v0_const, sums);
+    }
+    lg_cpu_exchange(b, job->steps, numbers);
+}
+
 /* Method score. The axes of a walker are walks of their own: n = 2 R of them, MSD_t = 2 mean(x_t^2), and MSD_t without one of
  * them is less by delta = 2 (x_t^2 - mean) / (n - 1); the rest is rules/score.h. */
 static void score_gradient(lg_dbatch *b, uint32_t f)
@@ -134,23 +157,11 @@ static void score_gradient(lg_dbatch *b, uint32_t f)
 static void backward_score(lg_dbatch *b)
 {
     const lg_job *job = b->job;
-    const long total = (long)lg_cpu_lattices(job);
     for (uint32_t f = 0; f < job->fits; f++)
         for (uint32_t k = 0; k < job->records; k++)
             b->axis_mean[(size_t)f * job->steps + job->record[k] - 1] =
                 0.5 * b->statistics[(size_t)f * job->records + k];
-#pragma omp parallel for schedule(static) num_threads(team(b, job->steps, BACK_NS))
-    for (long i = 0; i < total; i++) {
-        const uint32_t f = lg_cpu_fit(job, (size_t)i), chunk = lg_cpu_replicate(job, (size_t)i);
-        if (lg_cpu_skips(b, f)) continue;
-        uint32_t first, count;
-        chunk_range(job, chunk, &first, &count);
-        double *sums = lg_cpu_part(b, f, chunk) + job->steps;
-        memset(sums, 0, 4 * (size_t)job->steps * sizeof *sums);
-        b->device->isa->prw->score(&b->prw[f], lg_cpu_noise(b, f, 0), first, count, job->steps, job->v0_const,
-                                   b->axis_mean + (size_t)f * job->steps, sums);
-    }
-    lg_cpu_exchange(b, job->steps, 4 * (size_t)job->steps);
+    backward_chunks(b, true);
     for (uint32_t f = 0; f < job->fits; f++)
         if (!lg_cpu_skips(b, f)) score_gradient(b, f);
 }
@@ -162,30 +173,17 @@ static void backward(lg_dbatch *b)
         backward_score(b);
         return;
     }
-    const size_t chunks = chunks_of(job);
-    const long total = (long)lg_cpu_lattices(job);
-#pragma omp parallel for schedule(static) num_threads(team(b, job->steps, BACK_NS))
-    for (long i = 0; i < total; i++) {
-        const uint32_t f = lg_cpu_fit(job, (size_t)i), chunk = lg_cpu_replicate(job, (size_t)i);
+    backward_chunks(b, false);
+    for (uint32_t f = 0; f < job->fits; f++) {
         if (lg_cpu_skips(b, f)) continue;
-        uint32_t first, count;
-        chunk_range(job, chunk, &first, &count);
-        double *jacobian = lg_cpu_part(b, f, chunk) + job->steps;
-        memset(jacobian, 0, 2 * (size_t)job->steps * sizeof *jacobian);
-        b->device->isa->prw->jacobian(&b->prw[f], lg_cpu_noise(b, f, 0), first, count, job->steps, job->v0_const,
-                                      jacobian);
-    }
-    lg_cpu_exchange(b, job->steps, 2 * (size_t)job->steps);
-    for (size_t f = 0; f < job->fits; f++) {
-        if (lg_cpu_skips(b, (uint32_t)f)) continue;
-        double *g = b->gradient + f * LG_PRW_PARAMS;
+        double *g = b->gradient + (size_t)f * LG_PRW_PARAMS;
         g[0] = g[1] = 0.0;
-        for (size_t c = 0; c < chunks; c++) {
-            const double *jacobian = b->partial + (f * chunks + c) * b->partial_size + job->steps;
+        for (uint32_t c = 0; c < chunks_of(job); c++) {
+            const double *jacobian = lg_cpu_part(b, f, c) + job->steps;
             for (uint32_t k = 0; k < job->records; k++)
                 for (int p = 0; p < LG_PRW_PARAMS; p++)
-                    g[p] += b->stat_adjoint[f * job->records + k] * jacobian[2 * (job->record[k] - 1) + (uint32_t)p] /
-                            job->replicates;
+                    g[p] += b->stat_adjoint[(size_t)f * job->records + k] *
+                            jacobian[2 * (job->record[k] - 1) + (uint32_t)p] / job->replicates;
         }
     }
 }
