@@ -15,6 +15,7 @@ need 'command -v make || command -v ninja' "ninja-build" "ninja or make"
 need '/usr/bin/python3 -c "import numpy, h5py"' "python3-minimal python3-numpy python3-h5py" "Python 3 with numpy and h5py"
 if [ "$ci" = true ]; then
     need 'command -v clang-format' "clang-format" "clang-format 14"
+    need 'command -v shellcheck' "shellcheck" "shellcheck"
     need 'command -v clang-tidy' "clang-tidy" "clang-tidy"
     need 'command -v clang && ls /usr/lib/llvm-*/lib/libarcher.so' "clang libomp-dev" "clang with its OpenMP library"
     need 'command -v gcovr' "gcovr" "gcovr"
@@ -91,8 +92,9 @@ fi
 
 # ---- CI ------------------------------------------------------------------------------------------------------------
 
-stage "formatting"
+stage "formatting, shell scripts"
 sh scripts/format-check || failed
+shellcheck -s sh -S warning scripts/*.sh scripts/format scripts/format-check kernels/*.sh tests/*/*.sh packaging/*.sh || failed
 passed
 
 stage "build, warnings are errors"
@@ -145,7 +147,7 @@ passed
 stage "line coverage of host/"
 instrumented build-coverage -DLATGRAD_OPENMP=OFF -DLATGRAD_COVERAGE=ON || failed
 find build-coverage -name '*.gcda' -exec rm {} +
-tests build-coverage -LE 'conformance|reproduce' -E contexts_thread >build-coverage/tests.log 2>&1 || {
+tests build-coverage -LE conformance -E 'contexts_thread|reproduce|resume' >build-coverage/tests.log 2>&1 || {
     tail -n 50 build-coverage/tests.log >&2
     failed
 }

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034
 # Shared by the tests of the tool, which source it. LATGRAD is the tool; a test runs in a folder of its own, which goes
 # at the end.
 set -u

@@ -87,6 +87,7 @@ mistake 3 grad mk --set memory_limit=1 --set replicates=10000
 mkdir none
 PATH_KEPT=$PATH
 python=$(command -v "$python")
+# shellcheck disable=SC2123
 PATH=$work/none
 "$LATGRAD" plot states.npy --out picture.png >out 2>err
 status=$?

@@ -54,7 +54,7 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do # the machine may be so busy that it ends befo
     status=$?
     [ $status -ne 1 ] && break
 done
-[ $status -eq 75 ] || fail "exit status $status after SIGTERM, expected 75: $(cat err)"
+[ "$status" -eq 75 ] || fail "exit status $status after SIGTERM, expected 75: $(cat err)"
 says err "to go on: latgrad reproduce --resume prw --quick --quiet --ensemble 2"
 reproduce 2 --out stopped
 says err "--resume goes on from them, --force starts again"

@@ -65,7 +65,7 @@ interrupt() {
         kill -"$signal" $pid 2>/dev/null
         wait $pid
         status=$?
-        [ $status -eq 0 ] || return
+        [ "$status" -eq 0 ] || return
     done
 }
 
@@ -88,7 +88,7 @@ done
 # signals: exit status 75, no outputs, and the words that go on
 for signal in TERM USR1 INT; do
     interrupt $signal --set 'run.time_limit=1-00:00:00'
-    [ $status -eq 75 ] || fail "exit status $status after SIG$signal, expected 75: $(cat err)"
+    [ "$status" -eq 75 ] || fail "exit status $status after SIG$signal, expected 75: $(cat err)"
     says err "latgrad fit --resume walk.yaml --quiet --set run.time_limit=1-00:00:00"
     [ ! -e walk.csv ] || fail "SIG$signal left a trace of a fit that is not done"
     fails_with 2 "--resume goes on from it, --force starts again" fit walk.yaml --quiet
@@ -101,9 +101,9 @@ done
 for limit in 0.01 0.02 00:00:00; do
     "$LATGRAD" fit walk.yaml --resume --quiet --time-limit $limit >out 2>err
     status=$?
-    [ $limit = 00:00:00 ] || [ $status -eq 75 ] || fail "exit status $status with --time-limit $limit: $(cat err)"
+    [ $limit = 00:00:00 ] || [ "$status" -eq 75 ] || fail "exit status $status with --time-limit $limit: $(cat err)"
 done
-[ $status -eq 0 ] || fail "exit status $status without a limit: $(cat err)"
+[ "$status" -eq 0 ] || fail "exit status $status without a limit: $(cat err)"
 check_finished "--time-limit"
 run 75 fit walk.yaml --time-limit 00:00:01 --set iterations=100000000 --set fits=1
 says err "the time limit was near"
@@ -179,7 +179,7 @@ SH
     # it fills up while the fit runs: the fit goes on, the last checkpoint that had room is whole
     unshare -rm sh disk.sh 256 fit walk.yaml --quiet --set checkpoint.file=disk/walk.ckpt --set checkpoint.keep=true >out 2>err
     status=$?
-    [ $status -eq 0 ] || fail "exit status $status on a full disk: $(cat err)"
+    [ "$status" -eq 0 ] || fail "exit status $status on a full disk: $(cat err)"
     says err "No space left on device"
     same walk.csv whole.csv
     [ "$(grep -c '^\.walk' left)" -eq 0 ] || fail "half a checkpoint was left on the full disk: $(cat left)"
@@ -192,7 +192,7 @@ SH
     cp good keep.ckpt
     unshare -rm sh disk.sh 4096 full fit walk.yaml --resume --quiet --set checkpoint.file=disk/walk.ckpt --set checkpoint.keep=true >out 2>err
     status=$?
-    [ $status -eq 0 ] || fail "exit status $status on a disk full from the beginning: $(cat err)"
+    [ "$status" -eq 0 ] || fail "exit status $status on a disk full from the beginning: $(cat err)"
     same walk.csv whole.csv
     same saved.ckpt good
     rm -f walk.csv walk.h5 saved.ckpt

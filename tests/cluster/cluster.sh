@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2154
 # Shared by the tests of this folder, which source it after ../cli/common.sh.
 here=$source_dir/tests/cluster
 

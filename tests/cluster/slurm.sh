@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2154
 # A Slurm of one node on this machine, for tests that source this after cluster.sh: slurm_start, slurm_stop. Everything lies in
 # a temporary folder and on ports of its own, so that a Slurm that runs here anyway is left alone.
 

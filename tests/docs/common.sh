@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034
 # Shared by the tests of the pages, which source it.
 set -eu
 : "${LATGRAD:?set LATGRAD to the path of the tool}"

@@ -47,7 +47,7 @@ if grep -q 'manual\|\\-\\-manual' page.1; then fail "the hidden option shows in 
 
 # bash completion, asked as bash asks it.
 "$LATGRAD" help --completion bash >latgrad.bash
-complete() {
+completed() {
     bash -c '
         source ./latgrad.bash
         compopt() { :; }
@@ -57,24 +57,24 @@ complete() {
         printf "%s\n" "${COMPREPLY[@]}"' bash "$@" >out
 }
 if command -v bash >/dev/null; then
-    complete latgrad sim
+    completed latgrad sim
     says out "simulate"
-    complete latgrad fit --res
+    completed latgrad fit --res
     says out "--resume"
-    complete latgrad fit --device c
+    completed latgrad fit --device c
     says out "cuda"
-    complete latgrad simulate m
+    completed latgrad simulate m
     says out "mk"
-    complete latgrad fit --set optimizer.l
+    completed latgrad fit --set optimizer.l
     says out "optimizer.lr="
-    complete latgrad fit --set optimizer.name = a
+    completed latgrad fit --set optimizer.name = a
     says out "adam"
-    complete latgrad reproduce ""
+    completed latgrad reproduce ""
     says out "prw"
     touch results.h5
-    complete latgrad plot resu
+    completed latgrad plot resu
     says out "results.h5"
-    complete latgrad fit --out resu
+    completed latgrad fit --out resu
     says out "results.h5"
 fi
 "$LATGRAD" help --completion zsh >_latgrad
