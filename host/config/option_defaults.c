@@ -63,6 +63,7 @@ const lg_option_default_row lg_option_defaults[] = {
     {"optimizer.lr", "mk", "", "optimizer.name=adam", "0.02"},
     /* The slope of the likelihood is up to 1e6 at the ends of the interval, and must not be remembered for 1,000 iterations. */
     {"optimizer.beta2", "", "", "optimizer.lr", "0.999"},
+    {"optimizer.beta2", "", "", "ensemble.sweep.optimizer.lr", "0.999"},
     {"optimizer.beta2", "si", "transition", "loss=nll", "0.9"},
     {"optimizer.schedule", "mk", "stability", "", "constant"},
     {"optimizer.schedule", "", "", "optimizer.lr", "constant"}, /* a rate that was set stays what it is */
