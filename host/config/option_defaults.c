@@ -58,9 +58,13 @@ const lg_option_default_row lg_option_defaults[] = {
     {"optimizer.lr", "si", "transition", "optimizer.name=sgd loss=sse", "1e-7"},
     {"optimizer.lr", "mk", "stability", "optimizer.name=sgd loss=log_sse", "0.05"},
     {"optimizer.lr", "si", "", "optimizer.name=adam", "0.05"},
-    {"optimizer.lr", "prw", "", "optimizer.name=adam", "0.1"},
+    {"optimizer.lr", "prw", "", "optimizer.name=adam", "0.03"},
     {"optimizer.lr", "mk", "stability", "optimizer.name=adam", "0.005"},
     {"optimizer.lr", "mk", "", "optimizer.name=adam", "0.02"},
+    /* The slope of the likelihood is up to 1e6 at the ends of the interval, and must not be remembered for 1,000 iterations. */
+    {"optimizer.beta2", "", "", "optimizer.lr", "0.999"},
+    {"optimizer.beta2", "", "", "ensemble.sweep.optimizer.lr", "0.999"},
+    {"optimizer.beta2", "si", "transition", "loss=nll", "0.9"},
     {"optimizer.schedule", "mk", "stability", "", "constant"},
     {"optimizer.schedule", "", "", "optimizer.lr", "constant"}, /* a rate that was set stays what it is */
     {"optimizer.schedule", "", "", "ensemble.sweep.optimizer.lr", "constant"},
@@ -69,7 +73,7 @@ const lg_option_default_row lg_option_defaults[] = {
     {"iterations", "si", "transition", "optimizer.name=sgd", "6000"},
     {"iterations", "si", "", "", "400"},
     {"iterations", "prw", "", "optimizer.name=lm", "200"},
-    {"iterations", "prw", "", "", "2000"},
+    {"iterations", "prw", "", "", "4000"},
     {"iterations", "mk", "stability", "", "4000"},
     {"iterations", "mk", "", "optimizer.name=lm", "60"},
     {"iterations", "mk", "", "", "400"},

@@ -78,6 +78,7 @@ mistake 2 fit missing.yaml
 mistake 2 fit prw --set data.msd=missing.csv --set params.p_center.start=0.5 --set params.p_resample.start=0.5
 printf 'id,t,x\na,0,1\n' >tracks.csv
 mistake 2 fit prw --set data.tracks=tracks.csv --set params.p_center.start=0.5 --set params.p_resample.start=0.5
+mistake 2 grad prw --set optimizer.name=sgd
 mistake 2 reproduce sy
 run 0 simulate si --set lattice.height=8 --set lattice.width=8 --set steps=2 --set replicates=1 --out states.npy
 mistake 2 simulate si --set lattice.height=8 --set lattice.width=8 --set steps=2 --set replicates=1 --out states.npy

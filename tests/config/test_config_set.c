@@ -193,10 +193,12 @@ Test(config_set, defaults_by_other_keys)
         {"si", "transition", "optimizer.name", "sgd", "iterations", "6000"},
         {"si", "transition", "optimizer.name", "sgd", "optimizer.schedule", "constant"},
         {"si", "transition", "optimizer.lr", "0.01", "optimizer.schedule", "constant"},
+        {"si", "transition", "loss", "nll", "optimizer.beta2", "0.9"},
+        {"si", "transition", "loss", "sse", "optimizer.beta2", "0.999"},
         {"si", "trajectory", "optimizer.name", "adam", "optimizer.lr", "0.05"},
         {"si", "trajectory", "estimator.binary", "gs", "estimator.method", "pathwise"},
         {"si", "trajectory", "estimator.tau", "0.5", "optimizer.name", "adam"},
-        {"prw", "trajectory", "optimizer.name", "adam", "optimizer.lr", "0.1"},
+        {"prw", "trajectory", "optimizer.name", "adam", "optimizer.lr", "0.03"},
         {"prw", "trajectory", "optimizer.name", "sgd", "optimizer.lr", NULL},
         {"prw", "trajectory", "optimizer.lr", "0.01", "optimizer.name", "adam"},
         {"prw", "trajectory", "ensemble.sweep.optimizer.lr", "[0.01, 0.1]", "optimizer.name", "adam"},
@@ -234,9 +236,9 @@ Test(config_set, typed_getters)
     expect_message(&f, "optimizer.lr has no value: set it");
     set_ok(&f, "optimizer.name", "adam");
     cr_assert_eq(lg_config_real(f.ctx, f.config, "optimizer.lr", &real), LG_OK);
-    cr_assert_eq(real, 0.1);
+    cr_assert_eq(real, 0.03);
     cr_assert_eq(lg_config_real(f.ctx, f.config, "iterations", &real), LG_OK);
-    cr_assert_eq(real, 2000.0);
+    cr_assert_eq(real, 4000.0);
     cr_assert_eq(lg_config_text(f.ctx, f.config, "loss", &text), LG_OK);
     cr_assert_str_eq(text, "sse");
     cr_assert_eq(lg_config_text(f.ctx, f.config, "data.msd", &text), LG_OK);

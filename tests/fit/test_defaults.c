@@ -53,6 +53,7 @@ Test(defaults, news)
     expect_convergence(NEWS("sse", "0.4", "16"), (double[]){0.4}, (double[]){0.024}, 1);
     expect_convergence(NEWS("mse", "0.2", "16"), (double[]){0.2}, (double[]){0.012}, 1);
     expect_convergence(NEWS("count", "0.4", "16"), (double[]){0.4}, (double[]){0.024}, 1);
+    expect_convergence(NEWS("nll", "0.05", "64"), (double[]){0.05}, (double[]){0.003}, 1);
     expect_convergence(NEWS("nll", "0.8", "16"), (double[]){0.8}, (double[]){0.048}, 1);
 }
 
