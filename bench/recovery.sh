@@ -40,14 +40,14 @@ while [ "$d" -le "$sets" ]; do
     if [ ! -s "$one" ]; then
         config 0.15 0.3 0.8 0.15 0.3 >"$folder/$d.yaml"
         "$latgrad" fit "$folder/$d.yaml" --json --quiet --threads "${THREADS:-1}" --set data.generate.seed="$((100 + d))" --seed "$d" \
-            --set replicates=12 --set iterations=6 --set errors.evaluations=1 --set output.trace="$folder/$d.1.csv" --force >"$one.tmp"
+            --set replicates=12 --set iterations=6 --set errors.evaluations=4 --set output.trace="$folder/$d.1.csv" --force >"$one.tmp"
         mv "$one.tmp" "$one"
     fi
     if [ ! -s "$two" ]; then
         # shellcheck disable=SC2046
         config $(get params "$one") >"$folder/$d.yaml"
         "$latgrad" fit "$folder/$d.yaml" --json --quiet --threads "${THREADS:-1}" --set data.generate.seed="$((100 + d))" \
-            --seed "$((1000 + d))" --set data.weights=model --set replicates=40 --set iterations=4 --set errors.evaluations=1 --set output.trace="$folder/$d.2.csv" --force >"$two.tmp"
+            --seed "$((1000 + d))" --set data.weights=model --set replicates=40 --set iterations=4 --set errors.evaluations=2 --set output.trace="$folder/$d.2.csv" --force >"$two.tmp"
         mv "$two.tmp" "$two"
     fi
     echo "data set $d: $(get params "$one") | $(get params "$two") +- $(get standard_error "$two")"

@@ -292,7 +292,7 @@ const lg_option_row lg_option_rows[] = {
     {{"stop.time", LG_OPT_REAL, "0", "s", "[0, inf)", "stop after this time; 0: no limit"}, LG_KIND_VALUE, ANY, FIT},
 
     {{"errors.evaluations", LG_OPT_INT, "8", "", COUNT0,
-      "standard errors: evaluations at the end of a fit of statistics; 0: no standard errors"},
+      "standard errors: evaluations at the end of a fit of statistics (lattices: 2 or more); 0: no standard errors"},
      LG_KIND_VALUE,
      ANY,
      FIT},

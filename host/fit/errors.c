@@ -9,6 +9,11 @@
  * Econometrica 61, 1993). Cov(t) is the scatter of what the data are made of, tracks, walkers or runs; a table of MSDs has
  * standard errors alone, and its lags are taken to be correlated as those of the model's walkers are (errors_walks.c).
  *
+ * J of a lattice model is measured with noise, and the noise of one measurement squared would count as information: with a hundred
+ * noisy statistics the errors would come out too small, the smaller the worse J is known. So S and J come from different
+ * evaluations: A = S^T W J then has the right mean, and the noise of S makes the error larger, as it would that of a fit that
+ * followed S. More evaluations make both better.
+ *
  * The end itself is a little off the root, since it was found with noise and in finite time. psi at the end, from the mean
  * statistics of errors.evaluations evaluations with noise that the fit has not seen, says how far: delta = A^-1 psi. delta^2 is
  * added to the variance, so that the error of a fit that has not converged is as large as its distance from the optimum.
@@ -29,7 +34,7 @@ typedef struct measured {
     size_t K, P;
     double *end;         /* [F][P] */
     double *truth;       /* [F][K][P], J */
-    double *own;         /* [F][K][P], S; = truth where they are the same */
+    double *own;         /* [F][K][P], S */
     double *mean;        /* [F][K], s at the end */
     double *correlation; /* [F][K][K] of the lags of a table, or NULL */
 } measured;
@@ -146,13 +151,17 @@ static void describe(const lg_problem *p, lg_result *r)
 
 /* ---- measuring -------------------------------------------------------------------------------------------------- */
 
-/* Statistics, and where the device has to give it the Jacobian: means over the evaluations. */
+/* Statistics, and where the device has to give them Jacobians: means over the evaluations. Lattices: S from the even ones and J from
+ * the odd ones, see above. */
 static lg_status evaluate(lg_context *ctx, const lg_problem *p, lg_dbatch *batch, bool jacobian, double *values,
                           double *rows, measured *m)
 {
     const lg_backend *backend = p->backend;
     const size_t F = p->job.fits, P = m->P;
-    const int64_t count = p->job.method == LG_GRADIENT_exact ? 1 : p->error_evaluations;
+    const bool halves = p->job.model->id != LG_MODEL_PRW;
+    const int64_t least = halves ? 2 : 1, count = p->job.method == LG_GRADIENT_exact ? 1
+                                                  : p->error_evaluations < least     ? least
+                                                                                     : p->error_evaluations;
     lg_status status = backend->set_params(ctx, batch, m->end);
     for (int64_t e = 0; !status && e < count; e++) {
         status = backend->reset(ctx, batch, (uint64_t)(p->iterations + e));
@@ -162,7 +171,9 @@ static lg_status evaluate(lg_context *ctx, const lg_problem *p, lg_dbatch *batch
         if (!status && jacobian) status = backend->backward(ctx, batch);
         if (!status && jacobian) status = backend->get_jacobian(ctx, batch, rows);
         for (size_t i = 0; !status && i < F * m->K; i++) m->mean[i] += values[i] / (double)count;
-        for (size_t i = 0; !status && jacobian && i < F * m->K * P; i++) m->own[i] += rows[i] / (double)count;
+        double *to = halves && e % 2 ? m->truth : m->own;
+        const double share = halves ? (double)(e % 2 ? count / 2 : (count + 1) / 2) : (double)count;
+        for (size_t i = 0; !status && jacobian && i < F * m->K * P; i++) to[i] += rows[i] / share;
     }
     return status;
 }
@@ -192,7 +203,6 @@ static lg_status measure(lg_context *ctx, const lg_problem *p, measured *m)
     if (!status) status = evaluate(ctx, p, batch, jacobian, values, row, m);
     if (batch) p->backend->destroy(batch);
     if (!status && walk) walk_slopes(job, m, values);
-    if (!status && !walk) memcpy(m->truth, m->own, rows * sizeof *row);
     if (!status && !jacobian) memcpy(m->own, m->truth, rows * sizeof *row);
     if (!status && m->correlation) status = lg_walk_correlation(ctx, p, m->end, m->correlation);
     free(values);
