@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/philox.h" /* may include headers of C++ */
+
 extern "C" {
 #include "backend/backend.h"
 #include "backend/cuda.h"

@@ -73,7 +73,7 @@ lg_status lg_problem_check_optimizer(lg_context *ctx, const lg_config *c, const 
     return lg_fail(
         ctx, LG_ERR_UNSUPPORTED,
         "%s: optimizer.name lm needs the Jacobian of the statistics, which %s does not give for model %s and "
-        "this estimator: set estimator.method to fd (or for prw on the cpu to pathwise or exact)",
+        "this estimator: set estimator.method to fd (or for prw to pathwise or exact)",
         origin, p->backend->name, job->model->name);
 }
 

@@ -8,6 +8,16 @@
 
 #include <stdint.h>
 
+/* -DLG_CURAND_PHILOX: kernels take the block function of cuRAND, which has the same words and needs more instructions (docs/cuda.md). */
+#if defined(__CUDACC__) && defined(LG_CURAND_PHILOX)
+#include <cuda_runtime.h>
+#define QUALIFIERS static __host__ __device__ __forceinline__
+#include <curand_philox4x32_x.h>
+#define LG_PHILOX_BY_CURAND 1
+#else
+#define LG_PHILOX_BY_CURAND 0
+#endif
+
 #ifdef __CUDACC__
 #define LG_RULE static __host__ __device__ __forceinline__
 #else
@@ -24,6 +34,10 @@ typedef struct lg_key {
 
 LG_RULE lg_block lg_philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, lg_key key)
 {
+#if LG_PHILOX_BY_CURAND
+    const uint4 words = curand_Philox4x32_10(make_uint4(c0, c1, c2, c3), make_uint2(key.k[0], key.k[1]));
+    const lg_block b = {{words.x, words.y, words.z, words.w}};
+#else
     uint32_t k0 = key.k[0], k1 = key.k[1];
 #ifdef __CUDACC__
 #pragma unroll
@@ -41,7 +55,8 @@ LG_RULE lg_block lg_philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, l
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
-    lg_block b = {{c0, c1, c2, c3}};
+    const lg_block b = {{c0, c1, c2, c3}};
+#endif
     return b;
 }
 

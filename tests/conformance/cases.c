@@ -72,7 +72,7 @@ const lg_case lg_cases[] = {
     {"si-large-pairs", SI, T(transition), L(sse), E(ste), 1.0, 140, 160, 1, 0, {0.3}, 1, 2, 1, 2, false, false, SHARED},
 
     {"prw", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.2, 0.1}, 2, 300, 10, 1, false, false, SHARED},
-    {"prw-many", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.6, 0.4}, 258, 3, 3, 1, false, false, SHARED},
+    {"prw-many", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.6, 0.4}, 258, 3, 2, 1, false, false, SHARED},
     {"prw-one", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.7, 0.5}, 1, 1, 1, 1, false, false, SHARED},
     {"prw-long", PRW, T(trajectory), L(sse), E(gs), 0.7, 0, 0, 0, 0, {0.3, 0.9}, 3, 129, 37, 1, false, false, SHARED},
     {"prw-const", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.6}, 1, 64, 20, 1, false, true, SHARED},
