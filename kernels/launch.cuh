@@ -10,6 +10,10 @@
 #ifndef LG_KERNELS_LAUNCH_CUH
 #define LG_KERNELS_LAUNCH_CUH
 
+/* A condition that holds once in many steps: what it guards goes out of the way of the loop. */
+#define LG_SELDOM(condition) __builtin_expect(!!(condition), 0)
+#define LG_USUALLY(condition) __builtin_expect(!!(condition), 1)
+
 #ifdef __CUDACC__
 #include <cooperative_groups.h>
 #include <cuda_runtime.h>
@@ -19,6 +23,14 @@
 #define LG_SHARED_MEMORY(name) extern __shared__ __align__(16) unsigned char name[]
 #define LG_THREADS(n) __launch_bounds__(n)
 #define LG_UNROLL _Pragma("unroll")
+
+/* __byte_perm for a selector that is not known to the compiler, which would mask it; bit 3 of each nibble must be 0. */
+static __device__ inline unsigned lg_select_bytes(unsigned x, unsigned y, unsigned selector)
+{
+    unsigned out;
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(out) : "r"(x), "r"(y), "r"(selector));
+    return out;
+}
 
 /* Code for older GPUs has no clusters; the host does not launch such kernels there. */
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
@@ -62,6 +74,7 @@ static inline void lg_launch_cluster(void (*kernel)(P...), unsigned blocks, dim3
     lg_emu_launch(#kernel, kernel, 1, grid, block, shared, stream, __VA_ARGS__)
 #define LG_LAUNCH_CLUSTER(kernel, blocks, grid, block, shared, stream, ...) \
     lg_emu_launch(#kernel, kernel, blocks, grid, block, shared, stream, __VA_ARGS__)
+#define lg_select_bytes(x, y, selector) __byte_perm(x, y, selector)
 #define lg_blocks_rank() lg_emu_cluster_rank()
 #define lg_blocks_map(memory, rank) lg_emu_map_shared(memory, rank)
 #define lg_blocks_sync() lg_emu_synccluster(__FILE__, __LINE__)

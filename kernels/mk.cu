@@ -27,7 +27,7 @@
  * rules/mk.h. Determinism: a thread adds its own sites in index order, in float within a step and in double over
  * steps; the threads are added once at the end by a fixed tree, blocks of a cluster by rank. No atomics on floating point
  * numbers. */
-#include "mk.cuh"
+#include "mk_pair.cuh"
 
 enum {
     MK_THREADS = 512,
@@ -54,7 +54,13 @@ static size_t mk_aligned(size_t bytes)
     return (bytes + 15) / 16 * 16;
 }
 
-/* Sites of a block's planes, with their halo. */
+/* Words of a block's plane of excitations, with its halo: room for all pairs that its threads have. */
+static uint32_t mk_words(uint32_t W, const mk_shape *s)
+{
+    return lg_mk_pitch(s->rows * s->pairs) * (W + 2);
+}
+
+/* Sites of a block's plane of adjoints, with its halo. */
 static size_t mk_padded(uint32_t H, uint32_t W, uint32_t blocks)
 {
     const uint32_t band = ((H + 1) / 2 + blocks - 1) / blocks;
@@ -77,9 +83,10 @@ static mk_shape mk_block_shape(uint32_t H, uint32_t W, uint32_t blocks, size_t l
     if (W > MK_THREADS || pair_rows < blocks) return none;
     s.rows = MK_THREADS / W < band ? MK_THREADS / W : band;
     while (s.pairs * s.rows < band) s.pairs *= 2;
+    s.rows = (band + s.pairs - 1) / s.pairs;
     if (s.pairs > (blocks > 1 ? MK_CLUSTER_PAIRS : MK_MAX_PAIRS)) return none;
     s.shared =
-        backward ? mk_backward_shared(H, W, &s) : sizeof(mk_forward_head) + mk_aligned(2 * mk_padded(H, W, blocks));
+        backward ? mk_backward_shared(H, W, &s) : sizeof(mk_forward_head) + mk_aligned(2 * sizeof(uint32_t) * mk_words(W, &s));
     if (backward && s.shared > limit) {
         s.buffers = 1;
         s.shared = mk_backward_shared(H, W, &s);
@@ -125,85 +132,101 @@ static __device__ void mk_record(const mk_band &band, uint32_t blocks, const uin
     lg_mk_statistics(all, sites, out);
 }
 
-/* from: states to start from, NULL: the pool's. tape and checkpoint may be NULL. plane: bytes of one. */
+/* from: states to start from, NULL: the pool's. tape and checkpoint may be NULL. plane, pitch: bytes of a plane, words from
+ * one of its columns to the next. */
 template <int PAIRS, bool CLUSTER>
 static __global__ void LG_THREADS(MK_THREADS)
-    mk_forward(lg_view v, uint32_t blocks, uint32_t plane, uint32_t step0, uint32_t steps, const uint8_t *from,
+    mk_forward(lg_view v, uint32_t blocks, uint32_t plane, uint32_t pitch, uint32_t step0, uint32_t steps, const uint8_t *from,
                uint8_t *to, uint16_t *tape, uint8_t *checkpoint)
 {
     LG_SHARED_MEMORY(memory);
     mk_forward_head *head = (mk_forward_head *)memory;
     const mk_band band = lg_mk_band<CLUSTER>(v.H, blocks, memory);
-    const uint32_t W = v.W, H = v.H, sites = H * W, pair_rows = (H + 1u) >> 1, stride = W + 2u;
+    const uint32_t W = v.W, H = v.H, sites = H * W, pair_rows = (H + 1u) >> 1;
     const uint32_t fr = CLUSTER ? blockIdx.x / blocks : blockIdx.x, f = fr / v.R, replicate = fr % v.R,
                    fit_id = lg_view_noise_fit(v, f);
-    const uint32_t j = threadIdx.x, y = threadIdx.y, TY = blockDim.y, thread = y * W + j, threads = W * TY;
+    const uint32_t j = threadIdx.x, y = threadIdx.y, TY = blockDim.y, thread = y * W + j, threads = W * TY,
+                   column = (j + 1u) * pitch, above_pairs = (band.above_rows + 1u) >> 1;
     if (lg_view_skips(v, f)) return;
     const lg_key key = lg_view_key(v);
     const uint8_t *source =
         from ? from + (size_t)fr * 2u * sites : v.start + (size_t)lg_view_pool(v, f, replicate) * 2u * sites;
     uint32_t record = lg_view_record(v, step0 + 1u);
-    const uint32_t first = (band.first + y) * W + j; /* the thread's first pair; its k-th is k TY W later */
+    const mk_mine mine = lg_mk_mine(band, W, PAIRS);
+    const int mirror = mine.mirror * (int)pitch;
+    const uint32_t first = band.first + mine.first; /* the thread's first pair of rows */
 
     lg_mk_copy_fit(&head->fit, v.mk + f, thread, threads);
-    uint32_t counts[PAIRS], word0[PAIRS], word1[PAIRS];
+    if (thread < LG_MK_CHANNELS) lg_mk_tabulate(v.mk + f, thread, &head->channel[thread], &head->effect[thread]);
+    const uint32_t N = v.capacity;
+    const bool certain = lg_mk_may_be_certain(v.mk + f);
+    uint32_t counts[PAIRS], excited[PAIRS], word0[PAIRS], word1[PAIRS], arrivals[PAIRS];
+    mk_noise_pair noise[PAIRS];
     LG_UNROLL
     for (int k = 0; k < PAIRS; k++) {
-        const uint32_t pair = band.first + y + (uint32_t)k * TY;
-        counts[k] = pair < band.end ? lg_mk_load(source, H, W, pair, j) : 0u;
+        excited[k] = word0[k] = word1[k] = 0u;
+        counts[k] = k < mine.pairs ? lg_mk_load(source, H, W, first + (uint32_t)k, j) : 0u;
+        noise[k] = lg_mk_noise_pair(key, fit_id, replicate, (first + (uint32_t)k) * W + j);
     }
     if (CLUSTER) lg_blocks_sync(); /* all blocks have started */
     else __syncthreads();
 
     for (uint32_t s = 0; s < steps; s++) {
         const uint32_t step = step0 + s;
-        if (checkpoint && step > 0 && step % v.segment == 0) {
+        if (LG_SELDOM(checkpoint && step > 0 && step % v.segment == 0)) {
             uint8_t *save = checkpoint + ((size_t)(step / v.segment - 1u) * v.F * v.R + fr) * 2u * sites;
             LG_UNROLL
             for (int k = 0; k < PAIRS; k++)
-                if (band.first + y + (uint32_t)k * TY < band.end)
-                    lg_mk_store(save, H, W, band.first + y + (uint32_t)k * TY, j, counts[k]);
+                if (k < mine.pairs) lg_mk_store(save, H, W, first + (uint32_t)k, j, counts[k]);
         }
         /* Two buffers by parity of the batch: a thread still in the previous step reads the other one. */
         const uint32_t batch = s / MK_BATCH & 1u, slot = s % MK_BATCH;
-        if (slot == 0)
-            for (uint32_t i = thread; i < 2u * MK_BATCH; i += threads) {
-                const int q = lg_mk_draw_direction(&head->fit, key, fit_id, replicate, step + i / 2u, (int)(i % 2u));
-                head->offset[batch][i / 2u][i % 2u] = lg_mk_row_offset(q) * (int)stride + lg_mk_column_offset(q);
-            }
+        if (LG_SELDOM(slot == 0))
+            for (uint32_t i = thread; i < 2u * MK_BATCH; i += threads)
+                head->jump[batch][i / 2u][i % 2u] = lg_mk_jump(
+                    lg_mk_draw_direction(&head->fit, key, fit_id, replicate, step + i / 2u, (int)(i % 2u)), pitch);
         const size_t e = sizeof(mk_forward_head) + (s & 1u) * plane;
-        uint16_t *codes = tape + ((size_t)fr * v.segment + s) * (pair_rows * W) + first;
+        uint32_t *const own = (uint32_t *)(memory + e) + column + mine.first + 1u;
+        const mk_noise_step now = lg_mk_noise_step(key, replicate, step);
         LG_UNROLL
         for (int k = 0; k < PAIRS; k++) {
-            const uint32_t pair = band.first + y + (uint32_t)k * TY;
-            if (pair >= band.end) continue;
-            const lg_block b = lg_draw(key, LG_STREAM_MK_SITE, fit_id, replicate, step, first + (uint32_t)k * TY * W);
-            const uint32_t pattern = lg_mk_excite_pair(&head->fit, b, counts[k]);
-            const uint32_t row = 2u * (pair - band.first);
-            lg_mk_put(band, e, W, row, j, (uint8_t)(pattern & 3u));
-            if (2u * pair + 1u < H) lg_mk_put(band, e, W, row + 1u, j, (uint8_t)(pattern >> 2));
+            if (k >= mine.pairs) continue;
+            const lg_block b = lg_mk_draw(key, noise[k], now);
+            excited[k] = lg_mk_excite(N, b, counts[k]);
             word0[k] = b.w[1];
             word1[k] = b.w[3];
+            lg_mk_put(own + k, mine.across, mirror, excited[k]);
+        }
+        if (mine.edge) {
+            if (mine.first == 0) lg_mk_put((uint32_t *)(band.above + e) + column + above_pairs + 1u, mine.across, mirror, excited[0]);
+            LG_UNROLL
+            for (int k = 0; k < PAIRS; k++)
+                if (k == mine.last)
+                    lg_mk_put((uint32_t *)(band.below + e) + column, mine.across, mirror, k == mine.odd ? excited[k] << 16 : excited[k]);
         }
         if (CLUSTER) lg_blocks_sync();
         else __syncthreads();
-        const int to_a = head->offset[batch][slot][0], to_b = head->offset[batch][slot][1];
+        lg_mk_arrivals<PAIRS>(own, head->jump[batch][slot][0], head->jump[batch][slot][1], mine.odd, arrivals);
+        uint16_t *codes = tape + ((size_t)fr * v.segment + s) * (pair_rows * W) + first * W + j;
         LG_UNROLL
         for (int k = 0; k < PAIRS; k++) {
-            const uint32_t pair = band.first + y + (uint32_t)k * TY;
-            if (pair >= band.end) continue;
-            const uint8_t *own = memory + e + (2u * (pair - band.first) + 1u) * stride + j + 1u;
-            const uint32_t code0 = lg_mk_move_react(&head->fit, word0[k], own, to_a, to_b, 0u, &counts[k]);
-            const uint32_t code1 =
-                2u * pair + 1u < H ? lg_mk_move_react(&head->fit, word1[k], own + stride, to_a, to_b, 16u, &counts[k])
-                                   : 0u;
-            if (tape) codes[(uint32_t)k * TY * W] = (uint16_t)(code0 | code1 << 8);
+            const uint32_t moved = counts[k] + arrivals[k] - excited[k];
+            uint32_t code = lg_mk_tape_excited(excited[k]);
+            counts[k] = moved;
+            if (LG_SELDOM(certain)) {
+                lg_mk_react_certain(&head->fit, word0[k], moved, 0u, &counts[k], &code);
+                lg_mk_react_certain(&head->fit, word1[k], moved, 1u, &counts[k], &code);
+            } else {
+                lg_mk_react(head, word0[k], moved, 0u, &counts[k], &code);
+                lg_mk_react(head, word1[k], moved, 1u, &counts[k], &code);
+            }
+            if (tape && k < mine.pairs) codes[(uint32_t)k * W] = (uint16_t)code;
         }
-        if (record < v.records && v.record[record] == step + 1u) {
+        if (LG_SELDOM(record < v.records && v.record[record] == step + 1u)) {
             uint32_t sum[4] = {0, 0, 0, 0};
             LG_UNROLL
             for (int k = 0; k < PAIRS; k++)
-                if (band.first + y + (uint32_t)k * TY < band.end) lg_mk_add_counts(counts[k], sum);
+                if (k < mine.pairs) lg_mk_add_counts(k == mine.odd ? counts[k] & 0xffffu : counts[k], sum);
             mk_record<CLUSTER>(band, blocks, sum, thread, head, sites,
                                v.replicate_stat + ((size_t)fr * v.records + record) * 4u);
             record++;
@@ -211,8 +234,7 @@ static __global__ void LG_THREADS(MK_THREADS)
     }
     LG_UNROLL
     for (int k = 0; k < PAIRS; k++)
-        if (band.first + y + (uint32_t)k * TY < band.end)
-            lg_mk_store(to + (size_t)fr * 2u * sites, H, W, band.first + y + (uint32_t)k * TY, j, counts[k]);
+        if (k < mine.pairs) lg_mk_store(to + (size_t)fr * 2u * sites, H, W, first + (uint32_t)k, j, counts[k]);
     if (CLUSTER) lg_blocks_sync(); /* until here others write into this block's memory */
 }
 
@@ -285,9 +307,9 @@ static __global__ void LG_THREADS(MK_THREADS)
                 lg_mk_unreact(&head->fit, v.estimator, gumbel.w[2u * row], gumbel.w[2u * row + 1u], code, 16u * row,
                               &counts[k], &lam[k][2u * row], k_sum);
                 const uint32_t i = 2u * (pair - band.first) + row;
-                lg_mk_put(band, e, W, i, j, (uint8_t)(code & 3u));
-                lg_mk_put(band, move_a, W, i, j, lam[k][2u * row]);
-                lg_mk_put(band, move_b, W, i, j, lam[k][2u * row + 1u]);
+                lg_mk_put_site(band, e, W, i, j, (uint8_t)(code & 3u));
+                lg_mk_put_site(band, move_a, W, i, j, lam[k][2u * row]);
+                lg_mk_put_site(band, move_b, W, i, j, lam[k][2u * row + 1u]);
             }
         }
         if (CLUSTER) lg_blocks_sync();
@@ -368,13 +390,13 @@ void lg_mk_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_
                          uint8_t *to, uint16_t *tape, uint8_t *checkpoint)
 {
     const mk_shape s = mk_shape_of(b->job, b->device, false);
-    const uint32_t plane = (uint32_t)mk_padded(v.H, v.W, s.blocks);
+    const uint32_t plane = mk_words(v.W, &s) * (uint32_t)sizeof(uint32_t), pitch = lg_mk_pitch(s.rows * s.pairs);
     if (s.pairs == 1)
-        mk_launch(b, v, s, mk_forward<1, false>, mk_forward<1, true>, plane, step0, steps, from, to, tape, checkpoint);
+        mk_launch(b, v, s, mk_forward<1, false>, mk_forward<1, true>, plane, pitch, step0, steps, from, to, tape, checkpoint);
     else if (s.pairs == 2)
-        mk_launch(b, v, s, mk_forward<2, false>, mk_forward<2, true>, plane, step0, steps, from, to, tape, checkpoint);
+        mk_launch(b, v, s, mk_forward<2, false>, mk_forward<2, true>, plane, pitch, step0, steps, from, to, tape, checkpoint);
     else
-        mk_launch(b, v, s, mk_forward<4, false>, mk_forward<4, false>, plane, step0, steps, from, to, tape, checkpoint);
+        mk_launch(b, v, s, mk_forward<4, false>, mk_forward<4, false>, plane, pitch, step0, steps, from, to, tape, checkpoint);
 }
 
 void lg_mk_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *state,

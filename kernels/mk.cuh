@@ -12,12 +12,6 @@ struct mk_move {
     lg_mk_direction_draw draw; /* kept here because it is indexed by the direction that was drawn */
 };
 
-/* Heads of the blocks' shared memory. */
-struct alignas(16) mk_forward_head {
-    lg_mk_fit fit;
-    int offset[2][32][2]; /* where a move reads, by batch parity, step and species */
-    lg_u64 total[4];
-};
 struct alignas(16) mk_backward_head {
     lg_mk_fit fit;
     mk_move move[2][32][2]; /* by batch parity, step and species */
@@ -121,7 +115,7 @@ template <bool CLUSTER> static __device__ inline mk_band lg_mk_band(uint32_t H, 
  * the torus: of its own row in the same block, of the rows at the ends in the blocks above and below. The plane lies
  * `offset` bytes into the memory of each. */
 template <class T>
-static __device__ inline void lg_mk_put(const mk_band &band, size_t offset, uint32_t W, uint32_t i, uint32_t j, T value)
+static __device__ inline void lg_mk_put_site(const mk_band &band, size_t offset, uint32_t W, uint32_t i, uint32_t j, T value)
 {
     const uint32_t stride = W + 2u;
     const int across = j == 0 ? (int)W : (j + 1u == W ? -(int)W : 0);
