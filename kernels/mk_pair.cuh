@@ -108,13 +108,13 @@ static __host__ __device__ inline uint32_t lg_mk_pitch(uint32_t rows)
 struct alignas(16) mk_jump {
     int offset;
     uint32_t shift;
-    int row, unused;
+    int row;
+    int from; /* backward: what a site's excitation moved it by in a plane of adjoints */
 };
 
-static __device__ inline mk_jump lg_mk_jump(int q, uint32_t pitch)
+static __device__ inline mk_jump lg_mk_jump(int row, int column, uint32_t pitch, uint32_t sites_pitch)
 {
-    const int row = lg_mk_row_offset(q);
-    return {lg_mk_column_offset(q) * (int)pitch - (row < 0 ? 1 : 0), row == 0 ? 0u : 16u, row, 0};
+    return {column * (int)pitch - (row < 0 ? 1 : 0), row == 0 ? 0u : 16u, row, column * (int)sites_pitch + row};
 }
 
 template <int PAIRS>
@@ -130,15 +130,16 @@ static __device__ inline void lg_mk_arrivals(const uint32_t *own, const mk_jump 
         from_a = next_a;
         from_b = next_b;
     }
-    if (LG_USUALLY(odd < 0)) return;
     /* A lattice of odd height ends in half a pair: below its row 0 comes row 0 of the word below, and nothing in its row 1. */
-    LG_UNROLL
-    for (int k = 0; k < PAIRS; k++) {
-        if (k != odd) continue;
-        uint32_t w = arrivals[k] & 0xffffu;
-        if (a.row > 0) w = (w & 0xff00u) | (own[a.offset + k + 1] & 0x00ffu);
-        if (b.row > 0) w = (w & 0x00ffu) | (own[b.offset + k + 1] & 0xff00u);
-        arrivals[k] = w;
+    if (LG_SELDOM(odd >= 0)) {
+        LG_UNROLL
+        for (int k = 0; k < PAIRS; k++) {
+            if (k != odd) continue;
+            uint32_t w = arrivals[k] & 0xffffu;
+            if (a.row > 0) w = (w & 0xff00u) | (own[a.offset + k + 1] & 0x00ffu);
+            if (b.row > 0) w = (w & 0x00ffu) | (own[b.offset + k + 1] & 0xff00u);
+            arrivals[k] = w;
+        }
     }
 }
 
@@ -230,6 +231,148 @@ static __device__ inline void lg_mk_react_certain(const lg_mk_fit *fit, uint32_t
 static __device__ inline uint32_t lg_mk_tape_excited(uint32_t word)
 {
     return __byte_perm(word | word >> 7, 0u, 0x4420);
+}
+
+/* ---- backward --------------------------------------------------------------------------------------------------- */
+
+/* A reaction's adjoint with x, y, z = y - 1 or 1 of lg_mk_count_gradient, I = x y z, s = +1 for even channels and -1 for odd:
+ *   s dI/dn = -(y z - c x (y + z)), c = 1 where I has the factor y - 1, else 0;   s dI/dm = +x (channels 2, 3), -x (4, 5), 0
+ * since x is N - n for even channels and n for odd ones. */
+struct alignas(16) mk_slope {
+    float rate;  /* -rate */
+    float cross; /* rate, -rate or 0: of s dI/dm */
+    float unit;  /* s d rate / d k */
+    float cubic; /* c */
+};
+struct alignas(16) mk_pick {
+    uint32_t x, y; /* selectors that make floats: 2^23 + a byte */
+    uint32_t delta;
+    float offset; /* z = c y + offset */
+};
+
+/* What each pattern of excitations of a row's three sites j - 1, j, j + 1 (bits 0, 1, 2) adds to sum_q w_q E_q of the site
+ * in the row below it, in the row itself and in the row above it. */
+struct alignas(16) mk_sums {
+    float below, own, above, unused;
+};
+
+struct alignas(16) mk_back {
+    mk_jump jump;
+    union {
+        mk_move move; /* on the way to: */
+        mk_sums sums[8];
+    };
+};
+
+struct alignas(16) mk_backward_head {
+    lg_mk_fit fit;
+    mk_slope slope[LG_MK_CHANNELS];
+    mk_pick pick[LG_MK_CHANNELS];
+    mk_back back[2][32][2]; /* by batch parity, step and species */
+    double total[LG_MK_PARAMS];
+};
+
+static __device__ inline void lg_mk_tabulate_back(const lg_mk_fit *fit, uint32_t c, mk_slope *slope, mk_pick *pick)
+{
+    const float rate = fit->rate[c >> 1], unit = fit->unit_rate[c >> 1];
+    *slope = {-rate, c < 2u ? 0.0f : (c < 4u ? rate : -rate), (c & 1u) ? -unit : unit, c < 2u ? 1.0f : 0.0f};
+    *pick = {0x7440u | lg_mk_select_x(c), 0x7440u | lg_mk_select_y(c), lg_mk_delta(c), c < 2u ? -1.0f : 1.0f};
+}
+
+static __device__ inline void lg_mk_back(const lg_mk_fit *fit, lg_key key, uint32_t fit_id, uint32_t replicate,
+                                         uint32_t step, int species, uint32_t pitch, uint32_t sites_pitch,
+                                         mk_back *back)
+{
+    lg_mk_weights(fit, key, fit_id, replicate, step, species, &back->move);
+    back->jump = lg_mk_jump(back->move.row, back->move.column, pitch, sites_pitch);
+    float w[LG_MK_DIRECTIONS];
+    LG_UNROLL
+    for (int q = 0; q < LG_MK_DIRECTIONS; q++) w[q] = back->move.w[q];
+    LG_UNROLL
+    for (uint32_t p = 0; p < 8u; p++) {
+        float t[3];
+        LG_UNROLL
+        for (int r = 0; r < 3; r++)
+            t[r] = ((p & 1u) ? w[3 * r] : 0.0f) + ((p & 2u) ? w[3 * r + 1] : 0.0f) + ((p & 4u) ? w[3 * r + 2] : 0.0f);
+        back->sums[p] = {t[0], t[1], t[2], 0.0f};
+    }
+}
+
+/* The excitations of a tape word as a word of bytes: the inverse of lg_mk_tape_excited. */
+static __device__ inline uint32_t lg_mk_excited_word(uint32_t codes)
+{
+    const uint32_t twice = __byte_perm(codes, 0u, 0x1100);
+    return (twice & 0x00010001u) | (twice >> 1 & 0x01000100u);
+}
+
+/* A byte as a float, chosen by a selector of mk_pick: 0x4b0000bb is 2^23 + bb. */
+static __device__ inline float lg_mk_byte_float(uint32_t bytes, uint32_t selector)
+{
+    return __uint_as_float(lg_select_bytes(bytes, 0x4b000000u, selector)) - 8388608.0f;
+}
+
+/* Undoes the reactions of a pair: the counts before them. */
+static __device__ inline uint32_t lg_mk_unfire(const mk_backward_head *head, uint32_t codes, uint32_t counts)
+{
+    if (codes & 0x0020u) counts -= head->pick[codes >> 2 & 7u].delta;
+    if (codes & 0x2000u) counts -= head->pick[codes >> 10 & 7u].delta << 16;
+    return counts;
+}
+
+/* The reaction of the site in row 0 or 1 of a pair, `counts` before it: adds to dL/dk and carries its adjoint lam[2] (A, B) to
+ * the state before. g0, g1: its Gumbel words (SOFT: estimator gs). */
+template <bool SOFT>
+static __device__ inline void lg_mk_adjoint(const mk_backward_head *head, uint32_t codes, uint32_t counts, uint32_t row,
+                                            uint32_t g0, uint32_t g1, float *lam, float *k_sum)
+{
+    const lg_mk_fit *fit = &head->fit;
+    const uint32_t c = codes >> (8u * row + LG_MK_TAPE_CHANNEL) & 7u,
+                   bytes = __byte_perm(counts, fit->capacity * 0x01010101u - counts, row ? 0x7632 : 0x5410);
+    const mk_slope slope = head->slope[c];
+    const mk_pick pick = head->pick[c];
+    const float x = lg_mk_byte_float(bytes, pick.x), y = lg_mk_byte_float(bytes, pick.y),
+                z = fmaf(slope.cubic, y, pick.offset), yz = y * z, count = x * yz,
+                dn = fmaf(-slope.cubic * x, y + z, yz);
+    float l = c > 3u ? lam[1] : lam[0];
+    if (SOFT)
+        l *= lg_gs_weight(fit->rate[c >> 1] * count, (float)(1.0 - fit->exact[c >> 1] * (double)count),
+                          (int)(codes >> (8u * row + 5u) & 1u), lg_exponential(g0), lg_exponential(g1), fit->inv_tau);
+    const float dk = l * count * slope.unit;
+    if (c < 2u) k_sum[0] += dk;
+    else if (c < 4u) k_sum[1] += dk;
+    else k_sum[2] += dk;
+    lam[0] = fmaf(l * slope.rate, dn, lam[0]);
+    lam[1] = fmaf(l * slope.cross, x, lam[1]);
+}
+
+/* sum_q w_q E_q of both species at a thread's 2 PAIRS sites, times their adjoints, added to d_sum. */
+template <int PAIRS>
+static __device__ inline void lg_mk_direction_sums(const uint32_t *own, uint32_t pitch, int odd, const mk_sums *a,
+                                                   const mk_sums *b, const float (*lam)[4], float *d_sum)
+{
+    uint32_t patterns[PAIRS + 2]; /* of the pair above, the thread's own and the pair below; 16 times, to address a table */
+    LG_UNROLL
+    for (int k = 0; k < PAIRS + 2; k++)
+        patterns[k] = own[k - 1 - (int)pitch] * 16u + own[k - 1] * 32u + own[k - 1 + (int)pitch] * 64u;
+    if (LG_SELDOM(odd >= 0)) { /* below half a pair's row 0 comes row 0 of the word below */
+        LG_UNROLL
+        for (int k = 0; k < PAIRS; k++)
+            if (k == odd) patterns[k + 1] = (patterns[k + 1] & 0xffffu) | patterns[k + 2] << 16;
+    }
+    LG_UNROLL
+    for (uint32_t species = 0; species < 2u; species++) {
+        const unsigned char *table = (const unsigned char *)(species ? b : a);
+        float from_above = ((const mk_sums *)(table + (patterns[0] >> (16u + 8u * species) & 255u)))->below;
+        mk_sums here = *(const mk_sums *)(table + (patterns[1] >> 8u * species & 255u));
+        LG_UNROLL
+        for (int i = 0; i < 2 * PAIRS; i++) { /* rows */
+            const uint32_t word = patterns[(i + 1) / 2 + 1], shift = (i % 2 ? 0u : 16u) + 8u * species;
+            const mk_sums next = *(const mk_sums *)(table + (word >> shift & 255u));
+            d_sum[species] = fmaf(lam[i / 2][2 * (i % 2) + (int)species], from_above + here.own + next.above, d_sum[species]);
+            from_above = here.below;
+            here = next;
+        }
+    }
 }
 
 #endif
