@@ -166,6 +166,7 @@ static void fill_view(lg_dbatch *b)
     v->checkpoint = (uint8_t *)m[LG_BUF_CHECKPOINT];
     v->adjoint = (float *)m[LG_BUF_ADJOINT];
     v->adjoint2 = (float *)m[LG_BUF_ADJOINT2];
+    v->carry = (double *)m[LG_BUF_CARRY];
     v->sums = (lg_u64 *)m[LG_BUF_SUMS];
     v->error = (lg_u64 *)m[LG_BUF_ERROR];
     v->replicate_stat = (double *)m[LG_BUF_REPLICATE_STAT];

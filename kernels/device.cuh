@@ -55,6 +55,7 @@ struct lg_view {
         *checkpoint; /* [segments - 1][FR] states before steps segment, 2 segment, ...; NULL: the whole tape is kept */
     float *adjoint;  /* dL/dstate between segments, or of large lattices: [FR][species][H][W] */
     float *adjoint2; /* large lattices: the second buffer of a step */
+    double *carry;   /* small MK lattices: sums of each thread between segments, [FR blocks][P][threads] */
     lg_u64 *sums;    /* [FR][species x 2] integer sums on the way to statistics (large lattices) */
     lg_u64 *error;   /* [FR] sum of (X - X_ref)^2; count: difference in newly aware sites; nll: [F][2][9] counts */
     double *replicate_stat; /* [FR][records][statistics]; PRW: [F][parts][steps][3] sums of MSD and Jacobian */
@@ -108,6 +109,7 @@ enum lg_buffer {
     LG_BUF_CHECKPOINT,
     LG_BUF_ADJOINT,
     LG_BUF_ADJOINT2,
+    LG_BUF_CARRY,
     LG_BUF_SUMS,
     LG_BUF_ERROR,
     LG_BUF_REPLICATE_STAT,

@@ -12,18 +12,6 @@ struct mk_move {
     lg_mk_direction_draw draw; /* kept here because it is indexed by the direction that was drawn */
 };
 
-/* Heads of the blocks' shared memory. */
-struct alignas(16) mk_forward_head {
-    lg_mk_fit fit;
-    int offset[2][32][2]; /* where a move reads, by batch parity, step and species */
-    lg_u64 total[4];
-};
-struct alignas(16) mk_backward_head {
-    lg_mk_fit fit;
-    mk_move move[2][32][2]; /* by batch parity, step and species */
-    double total[LG_MK_PARAMS];
-};
-
 /* The rows of a lattice that a block has, and where the blocks above and below keep the rows that border on them. A block
  * that has a whole lattice is its own neighbour: that is the torus. */
 struct mk_band {
@@ -34,6 +22,7 @@ struct mk_band {
 
 /* Blocks a lattice is spread over in mk.cu; 0: it is too large for that. */
 uint32_t lg_mk_blocks(const lg_job *job, const lg_device *device, bool backward);
+size_t lg_mk_carry_bytes(const lg_job *job, const lg_device *device); /* v.carry */
 void lg_mk_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *from,
                          uint8_t *to, uint16_t *tape, uint8_t *checkpoint);
 void lg_mk_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *state,
@@ -115,29 +104,6 @@ template <bool CLUSTER> static __device__ inline mk_band lg_mk_band(uint32_t H, 
             memory,
             lg_blocks_map(memory, up),
             lg_blocks_map(memory, down)};
-}
-
-/* Writes row i (of the block's), column j of a plane padded by one site all round, and the halo sites that mirror it on
- * the torus: of its own row in the same block, of the rows at the ends in the blocks above and below. The plane lies
- * `offset` bytes into the memory of each. */
-template <class T>
-static __device__ inline void lg_mk_put(const mk_band &band, size_t offset, uint32_t W, uint32_t i, uint32_t j, T value)
-{
-    const uint32_t stride = W + 2u;
-    const int across = j == 0 ? (int)W : (j + 1u == W ? -(int)W : 0);
-    T *p = (T *)(band.memory + offset) + (i + 1u) * stride + j + 1u;
-    p[0] = value;
-    if (across) p[across] = value;
-    if (i == 0) {
-        T *halo = (T *)(band.above + offset) + (band.above_rows + 1u) * stride + j + 1u;
-        halo[0] = value;
-        if (across) halo[across] = value;
-    }
-    if (i + 1u == band.rows) {
-        T *halo = (T *)(band.below + offset) + j + 1u;
-        halo[0] = value;
-        if (across) halo[across] = value;
-    }
 }
 
 /* ---- forward ---------------------------------------------------------------------------------------------------- */

@@ -276,6 +276,7 @@ static void backward(lg_dbatch *b, const lg_view &v)
     if (v.formation) {
         cudaMemsetAsync(v.adjoint, 0, b->layout.bytes[LG_BUF_ADJOINT], b->stream);
         cudaMemsetAsync(v.part, 0, b->layout.bytes[LG_BUF_PART], b->stream);
+        if (v.carry) cudaMemsetAsync(v.carry, 0, b->layout.bytes[LG_BUF_CARRY], b->stream);
     }
     const bool block_forward = lg_mk_blocks(b->job, b->device, false) > 0;
     const bool block = lg_mk_blocks(b->job, b->device, true) > 0;
@@ -332,6 +333,7 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     l->bytes[LG_BUF_CHECKPOINT] = FR * l->sample * (segments - 1);
     l->bytes[LG_BUF_WORK] = segments > 1 || !block_back ? FR * l->sample : 0;
     l->bytes[LG_BUF_ADJOINT] = segments > 1 || !block_back || formation ? FR * l->sample * sizeof(float) : 0;
+    l->bytes[LG_BUF_CARRY] = block_back && (segments > 1 || formation) ? lg_mk_carry_bytes(job, device) : 0;
     l->bytes[LG_BUF_ADJOINT2] = block_back ? 0 : FR * l->sample * sizeof(float);
     l->bytes[LG_BUF_PART] = FR * l->grad_parts * LG_MK_PARAMS * sizeof(double);
 }

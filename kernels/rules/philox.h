@@ -22,26 +22,41 @@ typedef struct lg_key {
     uint32_t k[2];
 } lg_key;
 
+enum { LG_PHILOX_ROUNDS = 10 };
+
+/* The keys of round r: key + r (W0, W1). */
+LG_RULE lg_key lg_philox_key(lg_key key, uint32_t round)
+{
+    lg_key k = {{key.k[0] + round * 0x9E3779B9u, key.k[1] + round * 0xBB67AE85u}};
+    return k;
+}
+
+LG_RULE uint64_t lg_philox_product0(uint32_t c0)
+{
+    return (uint64_t)0xD2511F53u * c0;
+}
+LG_RULE uint64_t lg_philox_product1(uint32_t c2)
+{
+    return (uint64_t)0xCD9E8D57u * c2;
+}
+
+LG_RULE lg_block lg_philox_round(lg_block c, lg_key k)
+{
+    const uint64_t p0 = lg_philox_product0(c.w[0]), p1 = lg_philox_product1(c.w[2]);
+    lg_block b = {
+        {(uint32_t)(p1 >> 32) ^ c.w[1] ^ k.k[0], (uint32_t)p1, (uint32_t)(p0 >> 32) ^ c.w[3] ^ k.k[1], (uint32_t)p0}};
+    return b;
+}
+
 LG_RULE lg_block lg_philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, lg_key key)
 {
-    uint32_t k0 = key.k[0], k1 = key.k[1];
+    lg_block b = {{c0, c1, c2, c3}};
 #ifdef __CUDACC__
 #pragma unroll
 #else
 #pragma GCC unroll 10
 #endif
-    for (int round = 0; round < 10; round++) {
-        const uint64_t p0 = (uint64_t)0xD2511F53u * c0;
-        const uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
-        const uint32_t hi0 = (uint32_t)(p0 >> 32), hi1 = (uint32_t)(p1 >> 32);
-        c0 = hi1 ^ c1 ^ k0;
-        c1 = (uint32_t)p1;
-        c2 = hi0 ^ c3 ^ k1;
-        c3 = (uint32_t)p0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    lg_block b = {{c0, c1, c2, c3}};
+    for (uint32_t round = 0; round < LG_PHILOX_ROUNDS; round++) b = lg_philox_round(b, lg_philox_key(key, round));
     return b;
 }
 
