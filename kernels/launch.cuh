@@ -6,7 +6,8 @@
  *   lg_blocks_rank(), lg_blocks_map(), lg_blocks_sync()   in such a kernel: the block's place in its cluster, the same address
  *                               in the shared memory of another of its blocks, the barrier of all their threads
  *   LG_SHARED_MEMORY(name)      unsigned char name[]: the dynamic shared memory of the block, 16-byte aligned
- *   LG_THREADS(n)               at most n threads a block: bounds the registers the compiler may use */
+ *   LG_THREADS(n), LG_THREADS(n, 1)   at most n threads a block: bounds the registers the compiler may use; 1: it need not
+ *                               leave room for a second block */
 #ifndef LG_KERNELS_LAUNCH_CUH
 #define LG_KERNELS_LAUNCH_CUH
 
@@ -17,8 +18,9 @@
 #define LG_LAUNCH_CLUSTER(kernel, blocks, grid, block, shared, stream, ...) \
     lg_launch_cluster(kernel, blocks, grid, block, shared, stream, __VA_ARGS__)
 #define LG_SHARED_MEMORY(name) extern __shared__ __align__(16) unsigned char name[]
-#define LG_THREADS(n) __launch_bounds__(n)
+#define LG_THREADS(...) __launch_bounds__(__VA_ARGS__)
 #define LG_UNROLL _Pragma("unroll")
+#define LG_ROLLED _Pragma("unroll 1")
 
 /* Code for older GPUs has no clusters; the host does not launch such kernels there. */
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
@@ -66,8 +68,9 @@ static inline void lg_launch_cluster(void (*kernel)(P...), unsigned blocks, dim3
 #define lg_blocks_map(memory, rank) lg_emu_map_shared(memory, rank)
 #define lg_blocks_sync() lg_emu_synccluster(__FILE__, __LINE__)
 #define LG_SHARED_MEMORY(name) unsigned char *const name = lg_emu_shared_memory()
-#define LG_THREADS(n)
+#define LG_THREADS(...)
 #define LG_UNROLL
+#define LG_ROLLED
 #endif
 
 #endif

@@ -68,6 +68,12 @@ static size_t mk_backward_shared(uint32_t H, uint32_t W, const mk_shape *s)
     return sizeof(mk_backward_head) + mk_aligned(planes > scratch ? planes : scratch);
 }
 
+static size_t mk_forward_shared(uint32_t H, uint32_t W, const mk_shape *s)
+{
+    const size_t planes = 2 * mk_padded(H, W, s->blocks), scratch = (size_t)s->rows * W * sizeof(double);
+    return sizeof(mk_forward_head) + mk_aligned(planes > scratch ? planes : scratch);
+}
+
 /* blocks is 0 where so many blocks do not hold the lattice. */
 static mk_shape mk_block_shape(uint32_t H, uint32_t W, uint32_t blocks, size_t limit, bool backward)
 {
@@ -78,8 +84,7 @@ static mk_shape mk_block_shape(uint32_t H, uint32_t W, uint32_t blocks, size_t l
     s.rows = MK_THREADS / W < band ? MK_THREADS / W : band;
     while (s.pairs * s.rows < band) s.pairs *= 2;
     if (s.pairs > (blocks > 1 ? MK_CLUSTER_PAIRS : MK_MAX_PAIRS)) return none;
-    s.shared =
-        backward ? mk_backward_shared(H, W, &s) : sizeof(mk_forward_head) + mk_aligned(2 * mk_padded(H, W, blocks));
+    s.shared = backward ? mk_backward_shared(H, W, &s) : mk_forward_shared(H, W, &s);
     if (backward && s.shared > limit) {
         s.buffers = 1;
         s.shared = mk_backward_shared(H, W, &s);
@@ -125,8 +130,9 @@ static __device__ void mk_record(const mk_band &band, uint32_t blocks, const uin
     lg_mk_statistics(all, sites, out);
 }
 
-/* from: states to start from, NULL: the pool's. tape and checkpoint may be NULL. plane: bytes of one. */
-template <int PAIRS, bool CLUSTER>
+/* from: states to start from, NULL: the pool's. tape and checkpoint may be NULL. plane: bytes of one. SCORE: adds up the
+ * scores of the reactions (rules/score.h). */
+template <int PAIRS, bool CLUSTER, bool SCORE>
 static __global__ void LG_THREADS(MK_THREADS)
     mk_forward(lg_view v, uint32_t blocks, uint32_t plane, uint32_t step0, uint32_t steps, const uint8_t *from,
                uint8_t *to, uint16_t *tape, uint8_t *checkpoint)
@@ -147,6 +153,7 @@ static __global__ void LG_THREADS(MK_THREADS)
 
     lg_mk_copy_fit(&head->fit, v.mk + f, thread, threads);
     uint32_t counts[PAIRS], word0[PAIRS], word1[PAIRS];
+    double score[3] = {0.0, 0.0, 0.0};
     LG_UNROLL
     for (int k = 0; k < PAIRS; k++) {
         const uint32_t pair = band.first + y + (uint32_t)k * TY;
@@ -188,6 +195,7 @@ static __global__ void LG_THREADS(MK_THREADS)
         if (CLUSTER) lg_blocks_sync();
         else __syncthreads();
         const int to_a = head->offset[batch][slot][0], to_b = head->offset[batch][slot][1];
+        float k_sum[3] = {0.0f, 0.0f, 0.0f};
         LG_UNROLL
         for (int k = 0; k < PAIRS; k++) {
             const uint32_t pair = band.first + y + (uint32_t)k * TY;
@@ -198,7 +206,10 @@ static __global__ void LG_THREADS(MK_THREADS)
                 2u * pair + 1u < H ? lg_mk_move_react(&head->fit, word1[k], own + stride, to_a, to_b, 16u, &counts[k])
                                    : 0u;
             if (tape) codes[(uint32_t)k * TY * W] = (uint16_t)(code0 | code1 << 8);
+            if (SCORE) lg_mk_add_score(&head->fit, code0, 0u, counts[k], k_sum);
+            if (SCORE && 2u * pair + 1u < H) lg_mk_add_score(&head->fit, code1, 16u, counts[k], k_sum);
         }
+        for (int i = 0; SCORE && i < 3; i++) score[i] += (double)k_sum[i];
         if (record < v.records && v.record[record] == step + 1u) {
             uint32_t sum[4] = {0, 0, 0, 0};
             LG_UNROLL
@@ -213,15 +224,19 @@ static __global__ void LG_THREADS(MK_THREADS)
     for (int k = 0; k < PAIRS; k++)
         if (band.first + y + (uint32_t)k * TY < band.end)
             lg_mk_store(to + (size_t)fr * 2u * sites, H, W, band.first + y + (uint32_t)k * TY, j, counts[k]);
+    if (SCORE)
+        lg_mk_write_score(v, (size_t)fr * v.grad_parts + band.rank, step0 == 0, score,
+                          (double *)(memory + sizeof(mk_forward_head)), thread, threads);
     if (CLUSTER) lg_blocks_sync(); /* until here others write into this block's memory */
 }
 
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
 /* Steps step0 + steps - 1 down to step0. `state` is the state after the last of them. The adjoint comes from the loss
- * where the last step is the run's last one, else from v.adjoint, and goes back there where step0 > 0. */
-template <int PAIRS, bool CLUSTER>
-static __global__ void LG_THREADS(MK_THREADS)
+ * where the last step is the run's last one, else from v.adjoint, and goes back there where step0 > 0. AVERAGE: estimator
+ * gr, the mean over several draws of the Gumbel noise in place of one. */
+template <int PAIRS, bool CLUSTER, bool AVERAGE>
+static __global__ void LG_THREADS(MK_THREADS, AVERAGE ? 1 : 0)
     mk_backward(lg_view v, uint32_t blocks, uint32_t padded, uint32_t buffers, uint32_t step0, uint32_t steps,
                 const uint8_t *state, const uint16_t *tape)
 {
@@ -260,8 +275,8 @@ static __global__ void LG_THREADS(MK_THREADS)
                          (s & (buffers - 1u)) * padded;
         if (slot == MK_BATCH - 1u || s + 1u == steps) {
             for (uint32_t i = thread; i < 2u * (slot + 1u); i += threads)
-                lg_mk_weights(&head->fit, key, fit_id, replicate, step - slot + i / 2u, (int)(i % 2u),
-                              &head->move[batch][i / 2u][i % 2u]);
+                lg_mk_weights<AVERAGE>(&head->fit, key, fit_id, replicate, step - slot + i / 2u, (int)(i % 2u),
+                                       &head->move[batch][i / 2u][i % 2u]);
         }
         if (record > 0 && v.record[record - 1u] == step + 1u) {
             record--;
@@ -276,14 +291,17 @@ static __global__ void LG_THREADS(MK_THREADS)
             if (pair >= band.end) continue;
             const uint32_t codes = row_codes[(uint32_t)k * TY * W];
             lg_block gumbel = {{0, 0, 0, 0}};
-            if (v.estimator == LG_ESTIMATOR_gs)
+            float weight[2] = {1.0f, 1.0f};
+            if (AVERAGE)
+                lg_mk_mean_weights(v, &head->fit, fit_id, replicate, step, pair * W + j, codes, counts[k], weight);
+            else if (v.estimator == LG_ESTIMATOR_gs)
                 gumbel = lg_draw(key, LG_STREAM_MK_GUMBEL, fit_id, replicate, step, pair * W + j);
             LG_UNROLL
             for (uint32_t row = 0; row < 2u; row++) {
                 if (2u * pair + row >= H) continue;
                 const uint32_t code = codes >> 8u * row & 255u;
-                lg_mk_unreact(&head->fit, v.estimator, gumbel.w[2u * row], gumbel.w[2u * row + 1u], code, 16u * row,
-                              &counts[k], &lam[k][2u * row], k_sum);
+                lg_mk_unreact(&head->fit, v.estimator, gumbel.w[2u * row], gumbel.w[2u * row + 1u],
+                              AVERAGE ? &weight[row] : NULL, code, 16u * row, &counts[k], &lam[k][2u * row], k_sum);
                 const uint32_t i = 2u * (pair - band.first) + row;
                 lg_mk_put(band, e, W, i, j, (uint8_t)(code & 3u));
                 lg_mk_put(band, move_a, W, i, j, lam[k][2u * row]);
@@ -364,27 +382,41 @@ static void mk_launch(lg_dbatch *b, const lg_view &v, const mk_shape &s, K *alon
     else LG_LAUNCH(kernel, grid, block, s.shared, b->stream, v, s.blocks, arguments...);
 }
 
-void lg_mk_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *from,
-                         uint8_t *to, uint16_t *tape, uint8_t *checkpoint)
+template <bool SCORE, class... A> static void mk_launch_forward(lg_dbatch *b, const lg_view &v, A... arguments)
 {
     const mk_shape s = mk_shape_of(b->job, b->device, false);
     const uint32_t plane = (uint32_t)mk_padded(v.H, v.W, s.blocks);
-    if (s.pairs == 1)
-        mk_launch(b, v, s, mk_forward<1, false>, mk_forward<1, true>, plane, step0, steps, from, to, tape, checkpoint);
+    if (s.pairs == 1) mk_launch(b, v, s, mk_forward<1, false, SCORE>, mk_forward<1, true, SCORE>, plane, arguments...);
     else if (s.pairs == 2)
-        mk_launch(b, v, s, mk_forward<2, false>, mk_forward<2, true>, plane, step0, steps, from, to, tape, checkpoint);
+        mk_launch(b, v, s, mk_forward<2, false, SCORE>, mk_forward<2, true, SCORE>, plane, arguments...);
+    else mk_launch(b, v, s, mk_forward<4, false, SCORE>, mk_forward<4, false, SCORE>, plane, arguments...);
+}
+
+void lg_mk_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *from,
+                         uint8_t *to, uint16_t *tape, uint8_t *checkpoint)
+{
+    if (v.scores) mk_launch_forward<true>(b, v, step0, steps, from, to, tape, checkpoint);
+    else mk_launch_forward<false>(b, v, step0, steps, from, to, tape, checkpoint);
+}
+
+template <bool AVERAGE, class... A> static void mk_launch_backward(lg_dbatch *b, const lg_view &v, A... arguments)
+{
+    const mk_shape s = mk_shape_of(b->job, b->device, true);
+    const uint32_t padded = (uint32_t)mk_padded(v.H, v.W, s.blocks);
+    if (s.pairs == 1)
+        mk_launch(b, v, s, mk_backward<1, false, AVERAGE>, mk_backward<1, true, AVERAGE>, padded, s.buffers,
+                  arguments...);
+    else if (s.pairs == 2)
+        mk_launch(b, v, s, mk_backward<2, false, AVERAGE>, mk_backward<2, true, AVERAGE>, padded, s.buffers,
+                  arguments...);
     else
-        mk_launch(b, v, s, mk_forward<4, false>, mk_forward<4, false>, plane, step0, steps, from, to, tape, checkpoint);
+        mk_launch(b, v, s, mk_backward<4, false, AVERAGE>, mk_backward<4, false, AVERAGE>, padded, s.buffers,
+                  arguments...);
 }
 
 void lg_mk_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *state,
                           const uint16_t *tape)
 {
-    const mk_shape s = mk_shape_of(b->job, b->device, true);
-    const uint32_t padded = (uint32_t)mk_padded(v.H, v.W, s.blocks);
-    if (s.pairs == 1)
-        mk_launch(b, v, s, mk_backward<1, false>, mk_backward<1, true>, padded, s.buffers, step0, steps, state, tape);
-    else if (s.pairs == 2)
-        mk_launch(b, v, s, mk_backward<2, false>, mk_backward<2, true>, padded, s.buffers, step0, steps, state, tape);
-    else mk_launch(b, v, s, mk_backward<4, false>, mk_backward<4, false>, padded, s.buffers, step0, steps, state, tape);
+    if (v.average) mk_launch_backward<true>(b, v, step0, steps, state, tape);
+    else mk_launch_backward<false>(b, v, step0, steps, state, tape);
 }

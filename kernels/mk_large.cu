@@ -115,7 +115,8 @@ static __device__ mk_place mk_region(const lg_view &v, const mk_tile &t, uint32_
     return p;
 }
 
-/* Steps step .. step + steps - 1. from NULL: the pool's start states. */
+/* Steps step .. step + steps - 1. from NULL: the pool's start states. SCORE: adds up the scores of the tile's reactions. */
+template <bool SCORE>
 static __global__ void LG_THREADS(TILE_THREADS)
     mk_tile_steps(lg_view v, uint32_t step, uint32_t steps, uint32_t tape_slot, const uint8_t *from, uint8_t *to,
                   uint16_t *tape)
@@ -132,6 +133,7 @@ static __global__ void LG_THREADS(TILE_THREADS)
     lg_mk_copy_fit(&head->fit, v.mk + t.f, t.thread, TILE_THREADS);
     mk_place place[TILE_PAIRS];
     uint32_t counts[TILE_PAIRS], word0[TILE_PAIRS], word1[TILE_PAIRS];
+    double score[3] = {0.0, 0.0, 0.0};
     LG_UNROLL
     for (int k = 0; k < TILE_PAIRS; k++) {
         place[k] = mk_region(v, t, steps, t.thread + (uint32_t)k * TILE_THREADS);
@@ -159,6 +161,7 @@ static __global__ void LG_THREADS(TILE_THREADS)
         }
         __syncthreads();
         const int to_a = head->offset[s][0], to_b = head->offset[s][1];
+        float k_sum[3] = {0.0f, 0.0f, 0.0f};
         LG_UNROLL
         for (int k = 0; k < TILE_PAIRS; k++) {
             const mk_place p = place[k];
@@ -169,11 +172,15 @@ static __global__ void LG_THREADS(TILE_THREADS)
             if (tape && p.far_0 == 0)
                 tape[(((size_t)t.fr * v.segment + tape_slot + s) * pair_rows) * v.W + p.site] =
                     (uint16_t)(code0 | code1 << 8);
+            if (SCORE && p.far_0 == 0) lg_mk_add_score(&head->fit, code0, 0u, counts[k], k_sum);
+            if (SCORE && p.far_1 == 0) lg_mk_add_score(&head->fit, code1, 16u, counts[k], k_sum);
         }
+        for (int i = 0; SCORE && i < 3; i++) score[i] += (double)k_sum[i];
     }
     LG_UNROLL
     for (int k = 0; k < TILE_PAIRS; k++)
         if (place[k].far_0 == 0) lg_mk_store(to + t.fr * 2u * sites, v.H, v.W, place[k].pair, place[k].j, counts[k]);
+    if (SCORE) lg_mk_write_score(v, blockIdx.x, step == 0, score, (double *)planes, t.thread, TILE_THREADS);
 }
 
 /* Integer sums of a tile's counts, added to the lattice's; then, by one thread per lattice, the statistics. */
@@ -241,6 +248,7 @@ static __global__ void LG_THREADS(TILE_THREADS) mk_tile_seed(lg_view v, const ui
 }
 
 /* Reactions of one step, pointwise: state and adjoint in place. record: of the statistics injected first, or -1. */
+template <bool AVERAGE>
 static __global__ void LG_THREADS(TILE_THREADS)
     mk_tile_unreact(lg_view v, uint32_t step, uint32_t tape_slot, int record, uint8_t *state, const uint16_t *tape,
                     float *adjoint)
@@ -262,13 +270,16 @@ static __global__ void LG_THREADS(TILE_THREADS)
         lg_mk_load_adjoint(adjoint, t.fr, v.H, v.W, pair, j, lam);
         if (record >= 0) lg_mk_inject(v, t.fr, t.f, (uint32_t)record, counts, lam);
         lg_block gumbel = {{0, 0, 0, 0}};
-        if (v.estimator == LG_ESTIMATOR_gs)
+        float weight[2] = {1.0f, 1.0f};
+        if (AVERAGE) lg_mk_mean_weights(v, fit, t.fit_id, t.replicate, step, pair * v.W + j, codes, counts, weight);
+        else if (v.estimator == LG_ESTIMATOR_gs)
             gumbel = lg_draw(key, LG_STREAM_MK_GUMBEL, t.fit_id, t.replicate, step, pair * v.W + j);
         LG_UNROLL
         for (uint32_t row = 0; row < 2u; row++)
             if (r + row < t.rows)
-                lg_mk_unreact(fit, v.estimator, gumbel.w[2u * row], gumbel.w[2u * row + 1u], codes >> 8u * row & 255u,
-                              16u * row, &counts, &lam[2u * row], k_sum);
+                lg_mk_unreact(fit, v.estimator, gumbel.w[2u * row], gumbel.w[2u * row + 1u],
+                              AVERAGE ? &weight[row] : NULL, codes >> 8u * row & 255u, 16u * row, &counts,
+                              &lam[2u * row], k_sum);
         lg_mk_store(planes, v.H, v.W, pair, j, counts);
         lg_mk_store_adjoint(adjoint, t.fr, v.H, v.W, pair, j, lam);
     }
@@ -308,6 +319,7 @@ static __device__ void mk_unmove_site(const lg_view &v, const mk_tile &t, uint32
     }
 }
 
+template <bool AVERAGE>
 static __global__ void LG_THREADS(TILE_THREADS)
     mk_tile_unmove(lg_view v, uint32_t step, uint32_t tape_slot, uint8_t *state, const uint16_t *tape,
                    const float *from, float *to)
@@ -318,7 +330,7 @@ static __global__ void LG_THREADS(TILE_THREADS)
     const mk_tile t = mk_locate(v);
     if (lg_view_skips(v, t.f)) return;
     if (t.thread < 2u)
-        lg_mk_weights(v.mk + t.f, lg_view_key(v), t.fit_id, t.replicate, step, (int)t.thread, &move[t.thread]);
+        lg_mk_weights<AVERAGE>(v.mk + t.f, lg_view_key(v), t.fit_id, t.replicate, step, (int)t.thread, &move[t.thread]);
     __syncthreads();
     const size_t pair_sites = (size_t)((v.H + 1u) >> 1) * v.W;
     float d_sum[2] = {0.0f, 0.0f};
@@ -369,8 +381,8 @@ static void forward_tiles(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32
             cudaMemcpyAsync(other, from, bytes, cudaMemcpyDeviceToDevice, b->stream);
             from = other;
         }
-        LG_LAUNCH(mk_tile_steps, tile_grid(v), dim3(TILE_THREADS), shared, b->stream, v, step, some, step - step0, from,
-                  to, tape);
+        LG_LAUNCH((v.scores ? mk_tile_steps<true> : mk_tile_steps<false>), tile_grid(v), dim3(TILE_THREADS), shared,
+                  b->stream, v, step, some, step - step0, from, to, tape);
         from = to;
         step += some;
         if (checkpoint && step % v.segment == 0 && step < v.steps)
@@ -406,7 +418,7 @@ static size_t tape_step(const lg_view &v)
 static void forward_range(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
 {
     const uint8_t *from = step0 == 0 ? NULL : v.state;
-    uint16_t *tape = keep && v.segment == v.steps ? (uint16_t *)v.tape + step0 * tape_step(v) : NULL;
+    uint16_t *tape = keep && v.tape && v.segment == v.steps ? (uint16_t *)v.tape + step0 * tape_step(v) : NULL;
     uint8_t *checkpoint = keep && v.segment < v.steps ? v.checkpoint : NULL;
     if (lg_mk_blocks(b->job, b->device, false) > 0)
         lg_mk_forward_block(b, v, step0, steps, from, v.state, tape, checkpoint);
@@ -424,15 +436,19 @@ static uint32_t record_after(const lg_dbatch *b, uint32_t step)
 static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
 {
     const uint32_t end = step0 + steps;
-    const lg_view w = range_view(v);
-    while (v.formation && step0 < end) {
+    lg_view w = range_view(v);
+    w.scores = keep && v.scores;
+    while ((v.formation || w.scores) && step0 < end) {
         const uint32_t record = record_after(b, step0);
         if (record == v.records || b->job->record[record] > end) break;
-        forward_range(b, w, step0, b->job->record[record] - step0, keep);
+        const uint32_t first = step0;
         step0 = b->job->record[record];
-        lg_mk_formation_record(b, v, record);
+        forward_range(b, w, first, step0 - first, keep);
+        if (v.formation) lg_mk_formation_record(b, v, record);
+        if (w.scores) lg_cuda_score_moment(b, v, record, first, step0);
     }
     if (step0 < end) forward_range(b, w, step0, end - step0, keep);
+    if (w.scores && !v.target_stat) lg_cuda_score_moment(b, v, 0, 0, end);
 }
 
 static void error(lg_dbatch *b, const lg_view &v)
@@ -452,10 +468,10 @@ static void backward_tiles(lg_dbatch *b, const lg_view &v, uint32_t step0, uint3
     for (uint32_t s = steps; s-- > 0;) {
         const bool injected = record > 0 && b->job->record[record - 1] == step0 + s + 1;
         if (injected) record--;
-        LG_LAUNCH(mk_tile_unreact, tile_grid(v), dim3(TILE_THREADS), scratch, b->stream, v, step0 + s, s,
-                  injected ? (int)record : -1, state, tape, from);
-        LG_LAUNCH(mk_tile_unmove, tile_grid(v), dim3(TILE_THREADS), scratch + 2 * sizeof(mk_move), b->stream, v,
-                  step0 + s, s, state, tape, from, to);
+        LG_LAUNCH((v.average ? mk_tile_unreact<true> : mk_tile_unreact<false>), tile_grid(v), dim3(TILE_THREADS),
+                  scratch, b->stream, v, step0 + s, s, injected ? (int)record : -1, state, tape, from);
+        LG_LAUNCH((v.average ? mk_tile_unmove<true> : mk_tile_unmove<false>), tile_grid(v), dim3(TILE_THREADS),
+                  scratch + 2 * sizeof(mk_move), b->stream, v, step0 + s, s, state, tape, from, to);
         float *swap = from;
         from = to;
         to = swap;
@@ -485,6 +501,10 @@ static void backward_records(lg_dbatch *b, const lg_view &v, uint32_t step0, uin
 
 static void backward(lg_dbatch *b, const lg_view &v)
 {
+    if (v.scores) {
+        lg_cuda_score_gradient(b, v);
+        return;
+    }
     if (v.formation) {
         cudaMemsetAsync(v.adjoint, 0, b->layout.bytes[LG_BUF_ADJOINT], b->stream);
         cudaMemsetAsync(v.part, 0, b->layout.bytes[LG_BUF_PART], b->stream);
@@ -524,15 +544,24 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     const bool block = lg_mk_blocks(job, device, false) > 0, block_back = lg_mk_blocks(job, device, true) > 0;
     const uint32_t segments = (job->steps + l->segment - 1) / l->segment;
     const uint32_t forward_blocks = lg_mk_blocks(job, device, false), backward_blocks = lg_mk_blocks(job, device, true);
-    snprintf(l->kernels, sizeof l->kernels, "forward: %u block%s a lattice%s; backward: %u%s",
-             block ? forward_blocks : (uint32_t)(across * down), block && forward_blocks == 1 ? "" : "s",
-             block ? (forward_blocks > 1 ? ", a cluster" : "") : ", tiles",
-             block_back ? backward_blocks : (uint32_t)(across * down),
-             block_back ? (backward_blocks > 1 ? ", a cluster" : "") : ", tiles");
+    const bool scores = lg_cuda_scores(job, gradients);
+    const int some =
+        snprintf(l->kernels, sizeof l->kernels, "forward: %u block%s a lattice%s; ",
+                 block ? forward_blocks : (uint32_t)(across * down), block && forward_blocks == 1 ? "" : "s",
+                 block ? (forward_blocks > 1 ? ", a cluster" : "") : ", tiles");
+    if (scores) snprintf(l->kernels + some, sizeof l->kernels - (size_t)some, "no backward pass");
+    else
+        snprintf(l->kernels + some, sizeof l->kernels - (size_t)some, "backward: %u%s",
+                 block_back ? backward_blocks : (uint32_t)(across * down),
+                 block_back ? (backward_blocks > 1 ? ", a cluster" : "") : ", tiles");
     l->sample = 2 * sites;
     l->launches = 8 + 2 * segments + (block ? 0 : job->steps) + (block_back ? 0 : 2 * job->steps);
     l->parts = (uint32_t)(across * down);
     l->grad_parts = block_back ? 1 : l->parts;
+    if (scores) {
+        l->grad_parts = block ? forward_blocks : l->parts;
+        l->launches = 8 + 2 * lg_cuda_moments(job) + (block ? 0 : job->steps);
+    }
     l->bytes[LG_BUF_CONSTANTS] = job->fits * sizeof(lg_mk_fit);
     l->bytes[LG_BUF_STATE] = FR * l->sample;
     l->bytes[LG_BUF_OTHER] = block ? 0 : FR * l->sample;
@@ -543,12 +572,16 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     if (formation) lg_mk_formation_layout(job, l);
     if (formation) l->launches += 5 * job->records;
     if (!gradients) return;
+    l->bytes[LG_BUF_PART] = FR * l->grad_parts * LG_MK_PARAMS * sizeof(double);
+    if (scores) {
+        l->bytes[LG_BUF_SCORE] = FR * lg_cuda_moments(job) * LG_MK_PARAMS * sizeof(double);
+        return;
+    }
     l->bytes[LG_BUF_TAPE] = FR * l->segment * ((job->height + 1) / 2) * job->width * sizeof(uint16_t);
     l->bytes[LG_BUF_CHECKPOINT] = FR * l->sample * (segments - 1);
     l->bytes[LG_BUF_WORK] = segments > 1 || !block_back ? FR * l->sample : 0;
     l->bytes[LG_BUF_ADJOINT] = segments > 1 || !block_back || formation ? FR * l->sample * sizeof(float) : 0;
     l->bytes[LG_BUF_ADJOINT2] = block_back ? 0 : FR * l->sample * sizeof(float);
-    l->bytes[LG_BUF_PART] = FR * l->grad_parts * LG_MK_PARAMS * sizeof(double);
 }
 
 const lg_cuda_model lg_cuda_mk = {layout, start, forward, error, backward};

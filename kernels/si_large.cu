@@ -30,18 +30,29 @@ static __device__ si_tile si_tile_of(const lg_view &v)
     return t;
 }
 
+/* SCORE: adds up the scores of the draws into the tile's slot of v.part. */
+template <bool SCORE>
 static __global__ void LG_THREADS(SI_THREADS) si_tile_step(lg_view v, uint32_t step, const uint32_t *from, uint32_t *to)
 {
+    LG_SHARED_MEMORY(memory);
+    double *table = (double *)memory, score = 0.0;
     const si_tile t = si_tile_of(v);
     if (lg_view_skips(v, t.f)) return;
     const lg_key key = lg_view_key(v);
     const uint32_t *x = from ? from + (size_t)t.fr * t.words
                              : (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.f, t.replicate) * t.words;
+    if (SCORE) {
+        si_fill_scores(v.params[t.f], threadIdx.x, table);
+        __syncthreads();
+    }
     for (uint32_t item = t.first + threadIdx.x; item < t.first + SI_ITEMS; item += SI_THREADS) {
-        const uint32_t word =
-            si_step_word(v.si + t.f, key, t.fit_id, t.replicate, step, x, v.H, v.W, item, item < t.end);
+        const uint32_t word = si_step_word(v.si + t.f, key, t.fit_id, t.replicate, step, x, v.H, v.W, item,
+                                           item < t.end, SCORE ? table : NULL, &score);
         if ((item & 7u) == 0 && item < t.end) to[(size_t)t.fr * t.words + (item >> 3)] = word;
     }
+    if (!SCORE) return;
+    score = lg_block_sum(score, table + SI_SCORES, threadIdx.x, SI_THREADS);
+    if (threadIdx.x == 0) v.part[blockIdx.x] = step > 0 ? v.part[blockIdx.x] + score : score;
 }
 
 /* The pool's start states, as the first entry of a tape. */
@@ -110,7 +121,7 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_counts(lg_view v)
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
 /* One-step pairs: pointwise. */
-static __global__ void LG_THREADS(SI_THREADS) si_tile_pair(lg_view v)
+template <bool AVERAGE> static __global__ void LG_THREADS(SI_THREADS) si_tile_pair(lg_view v)
 {
     LG_SHARED_MEMORY(memory);
     const si_tile t = si_tile_of(v);
@@ -124,7 +135,7 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_pair(lg_view v)
         const si_group g = si_locate(x, v.H, v.W, item);
         float a[4];
         for (uint32_t s = 0; s < 4u; s++) a[s] = si_seed(v, t.f, t.fr, y, observed, item >> 3, g.shift + s);
-        si_back_group(v, v.si + t.f, key, t.fit_id, t.replicate, 0, g, a, NULL, NULL, &sum);
+        si_back_group<AVERAGE>(v, v.si + t.f, key, t.fit_id, t.replicate, 0, g, a, NULL, NULL, &sum);
     }
     sum = lg_block_sum(sum, (double *)memory, threadIdx.x, SI_THREADS);
     if (threadIdx.x == 0) v.part[blockIdx.x] = sum;
@@ -141,6 +152,7 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_seed(lg_view v)
 }
 
 /* record: of the statistic injected first, or -1. */
+template <bool AVERAGE>
 static __global__ void LG_THREADS(SI_THREADS) si_tile_back(lg_view v, uint32_t step, int record, const uint32_t *states)
 {
     LG_SHARED_MEMORY(memory);
@@ -155,7 +167,7 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_back(lg_view v, uint32_t s
         const si_group g = si_locate(x, v.H, v.W, item);
         float a[4];
         for (uint32_t k = 0; k < 4u; k++) a[k] = g.j + k < v.W ? adj[(size_t)g.i * v.W + g.j + k] + add : 0.0f;
-        si_back_group(v, v.si + t.f, key, t.fit_id, t.replicate, step, g, a, adj, gain, &sum);
+        si_back_group<AVERAGE>(v, v.si + t.f, key, t.fit_id, t.replicate, step, g, a, adj, gain, &sum);
     }
     sum = lg_block_sum(sum, (double *)memory, threadIdx.x, SI_THREADS);
     if (threadIdx.x == 0) v.part[blockIdx.x] += sum;
@@ -203,7 +215,8 @@ static void si_run(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t step
             cudaMemcpyAsync(v.other, from, bytes, cudaMemcpyDeviceToDevice, b->stream);
             from = v.other;
         }
-        LG_LAUNCH(si_tile_step, si_grid(v), dim3(SI_THREADS), 0, b->stream, v, step, (const uint32_t *)from,
+        LG_LAUNCH((v.scores ? si_tile_step<true> : si_tile_step<false>), si_grid(v), dim3(SI_THREADS),
+                  v.scores ? (SI_SCORES + SI_THREADS) * sizeof(double) : 0, b->stream, v, step, (const uint32_t *)from,
                   (uint32_t *)to);
         from = to;
         if (tape && s + 1 < steps)
@@ -225,11 +238,30 @@ static void start(lg_dbatch *b, const lg_view &v)
     LG_LAUNCH(si_tile_start, si_grid(v), dim3(SI_THREADS), 0, b->stream, v, (uint32_t *)v.state);
 }
 
+/* Method score: from moment to moment. */
+static void score_run(lg_dbatch *b, const lg_view &v, uint32_t steps)
+{
+    uint32_t step = 0;
+    for (uint32_t k = 0; k < lg_cuda_moments(b->job); k++) {
+        const uint32_t end = v.target_stat ? b->job->record[k] : steps;
+        si_run(b, v, step, end - step, step ? v.state : NULL, v.state, NULL, NULL);
+        lg_cuda_score_moment(b, v, k, step, end);
+        step = end;
+    }
+    if (step < steps) si_run(b, v, step, steps - step, step ? v.state : NULL, v.state, NULL, NULL);
+}
+
 static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
 {
     if (v.loss == LG_LOSS_nll && keep) return; /* the likelihood needs no simulation */
     const bool all = keep && v.segment == v.steps;
-    si_run(b, v, step0, steps, step0 ? v.state : NULL, v.state, all ? v.tape : NULL,
+    if (keep && v.scores) {
+        score_run(b, v, steps);
+        return;
+    }
+    lg_view w = v;
+    w.scores = false;
+    si_run(b, w, step0, steps, step0 ? v.state : NULL, v.state, all ? v.tape : NULL,
            keep && !all ? v.checkpoint : NULL);
 }
 
@@ -244,8 +276,13 @@ static void backward(lg_dbatch *b, const lg_view &v)
 {
     const size_t bytes = (size_t)v.F * v.R * b->layout.sample, scratch = SI_THREADS * sizeof(double);
     if (v.loss == LG_LOSS_nll) return; /* the loss has the gradient already */
+    if (v.scores) {
+        lg_cuda_score_gradient(b, v);
+        return;
+    }
     if (si_is_pair(b->job)) {
-        LG_LAUNCH(si_tile_pair, si_grid(v), dim3(SI_THREADS), scratch, b->stream, v);
+        LG_LAUNCH((v.average ? si_tile_pair<true> : si_tile_pair<false>), si_grid(v), dim3(SI_THREADS), scratch,
+                  b->stream, v);
         return;
     }
     const bool block = lg_si_fits_block(b->job, b->device, true);
@@ -263,8 +300,8 @@ static void backward(lg_dbatch *b, const lg_view &v)
         for (uint32_t s = steps; s-- > 0;) {
             const bool injected = record > 0 && b->job->record[record - 1] == step0 + s + 1;
             if (injected) record--;
-            LG_LAUNCH(si_tile_back, si_grid(v), dim3(SI_THREADS), scratch, b->stream, v, step0 + s,
-                      injected ? (int)record : -1, (const uint32_t *)(v.tape + s * bytes));
+            LG_LAUNCH((v.average ? si_tile_back<true> : si_tile_back<false>), si_grid(v), dim3(SI_THREADS), scratch,
+                      b->stream, v, step0 + s, injected ? (int)record : -1, (const uint32_t *)(v.tape + s * bytes));
             LG_LAUNCH(si_tile_gather, si_grid(v), dim3(SI_THREADS), 0, b->stream, v);
         }
     }
@@ -281,6 +318,11 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     l->launches = 8 + 2 * segments + (block ? 0 : 2 * job->steps) + (block_back ? 0 : 2 * job->steps);
     l->parts = (uint32_t)((8 * words + SI_ITEMS - 1) / SI_ITEMS);
     l->grad_parts = !pair && block_back ? 1 : l->parts;
+    const bool scores = lg_cuda_scores(job, gradients);
+    if (scores) {
+        l->grad_parts = block ? 1 : l->parts;
+        l->launches = 8 + 2 * lg_cuda_moments(job) + (block ? 0 : 2 * job->steps);
+    }
     l->bytes[LG_BUF_CONSTANTS] = job->fits * sizeof(lg_si_fit);
     l->bytes[LG_BUF_STATE] = FR * l->sample;
     l->bytes[LG_BUF_OTHER] = block ? 0 : FR * l->sample;
@@ -289,7 +331,8 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     l->bytes[LG_BUF_REPLICATE_STAT] = FR * job->records * sizeof(double);
     if (!gradients) return;
     l->bytes[LG_BUF_PART] = FR * l->grad_parts * sizeof(double);
-    if (pair) return;
+    l->bytes[LG_BUF_SCORE] = scores ? FR * lg_cuda_moments(job) * sizeof(double) : 0;
+    if (pair || scores) return;
     l->bytes[LG_BUF_TAPE] = FR * l->sample * l->segment;
     l->bytes[LG_BUF_CHECKPOINT] = FR * l->sample * (segments - 1);
     l->bytes[LG_BUF_WORK] = segments > 1 ? FR * l->sample : 0;

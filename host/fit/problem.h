@@ -37,9 +37,8 @@ struct lg_problem {
  * job are set. Data may set lattice sizes and steps that the configuration leaves open. */
 lg_status lg_problem_load_data(lg_context *ctx, const lg_config *config, lg_problem *problem);
 
-/* Fills method, estimators and temperature of the job; checks them against model, loss and replicates, then the device. */
+/* Fills method, estimators and temperature of the job; checks them against model, loss and replicates. */
 lg_status lg_problem_read_estimator(lg_context *ctx, const lg_config *config, lg_job *job);
-lg_status lg_problem_check_estimator(lg_context *ctx, const lg_config *config, const lg_problem *problem);
 
 /* Fills the options: checkpoint.* and run.time_limit. */
 lg_status lg_problem_read_options(lg_context *ctx, const lg_config *config, lg_problem *problem);
