@@ -249,7 +249,7 @@ static __global__ void LG_THREADS(TILE_THREADS) mk_tile_seed(lg_view v, const ui
 
 /* Reactions of one step, pointwise: state and adjoint in place. record: of the statistics injected first, or -1. */
 template <bool AVERAGE>
-static __global__ void LG_THREADS(TILE_THREADS)
+static __global__ void LG_THREADS(TILE_THREADS, AVERAGE ? 1 : 0)
     mk_tile_unreact(lg_view v, uint32_t step, uint32_t tape_slot, int record, uint8_t *state, const uint16_t *tape,
                     float *adjoint)
 {
@@ -320,7 +320,7 @@ static __device__ void mk_unmove_site(const lg_view &v, const mk_tile &t, uint32
 }
 
 template <bool AVERAGE>
-static __global__ void LG_THREADS(TILE_THREADS)
+static __global__ void LG_THREADS(TILE_THREADS, AVERAGE ? 1 : 0)
     mk_tile_unmove(lg_view v, uint32_t step, uint32_t tape_slot, uint8_t *state, const uint16_t *tape,
                    const float *from, float *to)
 {

@@ -91,7 +91,7 @@ static __global__ void LG_THREADS(SI_THREADS)
 
 /* Steps step0 + steps - 1 .. step0 of one lattice, adjoints in shared memory. */
 template <bool AVERAGE>
-static __global__ void LG_THREADS(SI_THREADS)
+static __global__ void LG_THREADS(SI_THREADS, AVERAGE ? 1 : 0)
     si_backward(lg_view v, uint32_t step0, uint32_t steps, const uint32_t *tape)
 {
     LG_SHARED_MEMORY(memory);

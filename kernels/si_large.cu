@@ -121,7 +121,7 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_counts(lg_view v)
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
 /* One-step pairs: pointwise. */
-template <bool AVERAGE> static __global__ void LG_THREADS(SI_THREADS) si_tile_pair(lg_view v)
+template <bool AVERAGE> static __global__ void LG_THREADS(SI_THREADS, AVERAGE ? 1 : 0) si_tile_pair(lg_view v)
 {
     LG_SHARED_MEMORY(memory);
     const si_tile t = si_tile_of(v);
@@ -153,7 +153,8 @@ static __global__ void LG_THREADS(SI_THREADS) si_tile_seed(lg_view v)
 
 /* record: of the statistic injected first, or -1. */
 template <bool AVERAGE>
-static __global__ void LG_THREADS(SI_THREADS) si_tile_back(lg_view v, uint32_t step, int record, const uint32_t *states)
+static __global__ void LG_THREADS(SI_THREADS, AVERAGE ? 1 : 0)
+    si_tile_back(lg_view v, uint32_t step, int record, const uint32_t *states)
 {
     LG_SHARED_MEMORY(memory);
     const si_tile t = si_tile_of(v);
