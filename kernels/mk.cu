@@ -23,7 +23,9 @@
  * memory is short). The directions of 32 steps are drawn at once by as many threads.
  *
  * Memory: 2 bytes a site of state; the tape is a byte a site and step, stored as one 16-bit word a pair.
- * Randomness: streams MK_SITE (pair), MK_DIRECTION (species), MK_GUMBEL (pair; estimator gs), counters as in
+ * Estimators: mk_backward<.., AVERAGE> averages over several draws of the Gumbel noise (gr), mk_forward<.., SCORE> adds up the
+ * scores of the reactions (method score: estimator.cu). The instances for ste and gs contain neither.
+ * Randomness: streams MK_SITE (pair), MK_DIRECTION (species), MK_GUMBEL (pair; estimators gs, gr), counters as in
  * rules/mk.h. Determinism: a thread adds its own sites in index order, in float within a step and in double over
  * steps; the threads are added once at the end by a fixed tree, blocks of a cluster by rank. No atomics on floating point
  * numbers. */

@@ -8,10 +8,13 @@
  * For two parameters this costs what a reverse sweep costs, needs no tape, and gives the Jacobian of the whole curve,
  * so that the backward pass of a fit is a sum over t of dL/dMSD_t times it (fit.cu).
  *
+ * Method score: once the means are known, prw_score walks again and sums what rules/score.h wants; estimator.cu makes the
+ * gradient of it.
+ *
  * Threads: a walker each, all steps in registers; PRW_THREADS walkers a block, a fit's walkers over several blocks.
  * Sums over walkers: by shuffles within a warp, then over the block's warps in order, in batches of PRW_BATCH steps so
  * that there are two barriers a batch. MSD sums are integers; Jacobian sums are double from the first shuffle on.
- * Memory: 16 bytes a walker, 24 bytes a block and step.
+ * Memory: 16 bytes a walker, 24 bytes a block and step (score: 32 more a record).
  * Randomness: streams PRW_START, PRW_STEP, PRW_GUMBEL, counters as in rules/prw.h. */
 #include "device.cuh"
 

@@ -12,7 +12,7 @@
  * lattices, a launch a step, and one-step pairs of any size.
  *
  * Memory: an eighth of a byte a site of state, and as much a step for the states the backward pass walks through.
- * Randomness: streams SI_SITE (four sites a block) and SI_GUMBEL (two sites a block; estimator gs), counters as in
+ * Randomness: streams SI_SITE (four sites a block) and SI_GUMBEL (two sites a block; estimators gs, gr), counters as in
  * rules/si.h. Determinism: double sums per thread in index order, then a fixed tree; integer atomics only. */
 #include "si.cuh"
 
