@@ -3,7 +3,7 @@
 # every instruction between the loop's start and its end once, those of branches that are seldom taken too, and no stalls.
 #
 #   bench/sass.sh FILE.cu KERNEL SITES [ARCH]       KERNEL: part of the mangled name
-#   bench/sass.sh mk.cu mk_forwardILi4ELb0E 8       SITES: site steps of a thread and step (8: four pairs)
+#   bench/sass.sh mk.cu mk_forwardILi4ELb0ELb0E 8    SITES: site steps of a thread and step (8: four pairs)
 #
 # Needs nvcc and nvdisasm (NVCC, NVDISASM). Lanes a clock and multiprocessor at compute capability 9.0, from the CUDA C++
 # Programming Guide, "Arithmetic Instructions": 128 in all (four schedulers of 32), of them 64 integer and logical ones (IMAD

@@ -37,6 +37,7 @@
 #define LG_SHARED_MEMORY(name) extern __shared__ __align__(16) unsigned char name[]
 #define LG_THREADS(...) __launch_bounds__(__VA_ARGS__)
 #define LG_UNROLL _Pragma("unroll")
+#define LG_ROLLED _Pragma("unroll 1")
 
 /* __byte_perm for a selector that is not known to the compiler, which would mask it; bit 3 of each nibble must be 0. */
 static __device__ inline unsigned lg_select_bytes(unsigned x, unsigned y, unsigned selector)
@@ -95,6 +96,7 @@ static inline void lg_launch_cluster(void (*kernel)(P...), unsigned blocks, dim3
 #define LG_SHARED_MEMORY(name) unsigned char *const name = lg_emu_shared_memory()
 #define LG_THREADS(...)
 #define LG_UNROLL
+#define LG_ROLLED
 #endif
 
 #endif

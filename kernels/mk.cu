@@ -23,7 +23,9 @@
  * memory is short). The directions of 32 steps are drawn at once by as many threads.
  *
  * Memory: 2 bytes a site of state; the tape is a byte a site and step, stored as one 16-bit word a pair.
- * Randomness: streams MK_SITE (pair), MK_DIRECTION (species), MK_GUMBEL (pair; estimator gs), counters as in
+ * Estimators: mk_backward<.., MK_AVERAGE> averages over several draws of the Gumbel noise (gr), mk_forward<.., SCORE> adds up the
+ * scores of the reactions (method score: estimator.cu). The instances for ste and gs contain neither.
+ * Randomness: streams MK_SITE (pair), MK_DIRECTION (species), MK_GUMBEL (pair; estimators gs, gr), counters as in
  * rules/mk.h. Determinism: a thread adds its own sites in index order, in float within a step and in double over
  * steps; the threads are added once at the end by a fixed tree, blocks of a cluster by rank. No atomics on floating point
  * numbers. */
@@ -81,6 +83,12 @@ static size_t mk_backward_shared(uint32_t W, const mk_shape *s)
     return sizeof(mk_backward_head) + mk_aligned(planes > scratch ? planes : scratch);
 }
 
+static size_t mk_forward_shared(uint32_t W, const mk_shape *s)
+{
+    const size_t planes = 2 * sizeof(uint32_t) * mk_words(W, s), scratch = (size_t)s->rows * W * sizeof(double);
+    return sizeof(mk_forward_head) + mk_aligned(planes > scratch ? planes : scratch);
+}
+
 /* blocks is 0 where so many blocks do not hold the lattice. */
 static mk_shape mk_block_shape(uint32_t H, uint32_t W, uint32_t blocks, size_t limit, bool backward)
 {
@@ -92,8 +100,7 @@ static mk_shape mk_block_shape(uint32_t H, uint32_t W, uint32_t blocks, size_t l
     while (s.pairs * s.rows < band) s.pairs *= 2;
     s.rows = (band + s.pairs - 1) / s.pairs;
     if (s.pairs > (blocks > 1 ? MK_CLUSTER_PAIRS : MK_MAX_PAIRS)) return none;
-    s.shared = backward ? mk_backward_shared(W, &s)
-                        : sizeof(mk_forward_head) + mk_aligned(2 * sizeof(uint32_t) * mk_words(W, &s));
+    s.shared = backward ? mk_backward_shared(W, &s) : mk_forward_shared(W, &s);
     if (backward && s.shared > limit) {
         s.buffers = 1;
         s.shared = mk_backward_shared(W, &s);
@@ -146,8 +153,8 @@ static __device__ void mk_record(const mk_band &band, uint32_t blocks, const uin
 }
 
 /* from: states to start from, NULL: the pool's. tape and checkpoint may be NULL. plane, pitch: bytes of a plane, words from
- * one of its columns to the next. */
-template <int PAIRS, bool CLUSTER>
+ * one of its columns to the next. SCORE: adds up the scores of the reactions (rules/score.h). */
+template <int PAIRS, bool CLUSTER, bool SCORE>
 static __global__ void LG_THREADS(MK_THREADS, 1)
     mk_forward(lg_view v, uint32_t blocks, uint32_t plane, uint32_t pitch, uint32_t step0, uint32_t steps,
                const uint8_t *from, uint8_t *to, uint16_t *tape, uint8_t *checkpoint)
@@ -175,6 +182,7 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
     const bool certain = lg_mk_may_be_certain(v.mk + f);
     uint32_t counts[PAIRS], excited[PAIRS], word0[PAIRS], word1[PAIRS], arrivals[PAIRS];
     mk_noise_pair noise[PAIRS];
+    double score[3] = {0.0, 0.0, 0.0};
     LG_UNROLL
     for (int k = 0; k < PAIRS; k++) {
         excited[k] = word0[k] = word1[k] = 0u;
@@ -229,6 +237,7 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
         else __syncthreads();
         lg_mk_arrivals<PAIRS>(own, head->jump[batch][slot][0], head->jump[batch][slot][1], mine.odd, arrivals);
         uint16_t *codes = tape + ((size_t)fr * v.segment + s) * (pair_rows * W) + first * W + j;
+        float k_sum[3] = {0.0f, 0.0f, 0.0f};
         LG_UNROLL
         for (int k = 0; k < PAIRS; k++) {
             const uint32_t moved = counts[k] + arrivals[k] - excited[k];
@@ -242,7 +251,10 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
                 lg_mk_react(head, word1[k], moved, 1u, &counts[k], &code);
             }
             if (tape && k < mine.pairs) codes[(uint32_t)k * W] = (uint16_t)code;
+            if (SCORE && k < mine.pairs) lg_mk_add_score(&head->fit, code & 255u, 0u, counts[k], k_sum);
+            if (SCORE && k < mine.pairs && k != mine.odd) lg_mk_add_score(&head->fit, code >> 8, 16u, counts[k], k_sum);
         }
+        for (int i = 0; SCORE && i < 3; i++) score[i] += (double)k_sum[i];
         if (LG_SELDOM(record < v.records && v.record[record] == step + 1u)) {
             uint32_t sum[4] = {0, 0, 0, 0};
             LG_UNROLL
@@ -256,6 +268,9 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
     LG_UNROLL
     for (int k = 0; k < PAIRS; k++)
         if (k < mine.pairs) lg_mk_store(to + (size_t)fr * 2u * sites, H, W, first + (uint32_t)k, j, counts[k]);
+    if (SCORE)
+        lg_mk_write_score(v, (size_t)fr * v.grad_parts + band.rank, step0 == 0, score,
+                          (double *)(memory + sizeof(mk_forward_head)), thread, threads);
     if (CLUSTER) lg_blocks_sync(); /* until here others write into this block's memory */
 }
 
@@ -329,8 +344,8 @@ static __device__ inline void mk_carry(double *carry, uint32_t thread, uint32_t 
 
 /* Steps step0 + steps - 1 down to step0. `state` is the state after the last of them. The adjoint comes from the loss
  * where the last step is the run's last one, else from v.adjoint, and goes back there where step0 > 0; a thread's sums do the
- * same by way of v.carry. SOFT: estimator gs. */
-template <int PAIRS, bool CLUSTER, bool SOFT>
+ * same by way of v.carry. */
+template <int PAIRS, bool CLUSTER, int SLOPE>
 static __global__ void LG_THREADS(MK_THREADS, 1)
     mk_backward(lg_view v, uint32_t blocks, mk_planes planes, uint32_t step0, uint32_t steps, const uint8_t *state,
                 const uint16_t *tape)
@@ -379,8 +394,8 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
                      e = words + buffer * planes.words * sizeof(uint32_t);
         if (LG_SELDOM(slot == MK_BATCH - 1u || s + 1u == steps)) {
             for (uint32_t i = thread; i < 2u * (slot + 1u); i += threads)
-                lg_mk_back(&head->fit, key, fit_id, replicate, step - slot + i / 2u, (int)(i % 2u), planes.pitch,
-                           planes.sites_pitch, &head->back[batch][i / 2u][i % 2u]);
+                lg_mk_back<SLOPE == MK_AVERAGE>(&head->fit, key, fit_id, replicate, step - slot + i / 2u, (int)(i % 2u),
+                                                planes.pitch, planes.sites_pitch, &head->back[batch][i / 2u][i % 2u]);
         }
         if (LG_SELDOM(record > 0 && v.record[record - 1u] == step + 1u)) {
             record--;
@@ -394,11 +409,15 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
         LG_UNROLL
         for (int k = 0; k < PAIRS; k++) {
             lg_block gumbel = {{0, 0, 0, 0}};
-            if (SOFT)
+            float weight[2] = {1.0f, 1.0f};
+            if (SLOPE == MK_AVERAGE)
+                lg_mk_mean_weights(v, &head->fit, fit_id, replicate, step, (first + (uint32_t)k) * W + j, codes[k],
+                                   counts[k], weight);
+            if (SLOPE == MK_SOFT)
                 gumbel = lg_draw(key, LG_STREAM_MK_GUMBEL, fit_id, replicate, step, (first + (uint32_t)k) * W + j);
             counts[k] = lg_mk_unfire(head, codes[k], counts[k]);
-            lg_mk_adjoint<SOFT>(head, codes[k], counts[k], 0u, gumbel.w[0], gumbel.w[1], &lam[k][0], k_sum);
-            lg_mk_adjoint<SOFT>(head, codes[k], counts[k], 1u, gumbel.w[2], gumbel.w[3], &lam[k][2], k_sum);
+            lg_mk_adjoint<SLOPE>(head, codes[k], counts[k], 0u, gumbel.w[0], gumbel.w[1], weight[0], &lam[k][0], k_sum);
+            lg_mk_adjoint<SLOPE>(head, codes[k], counts[k], 1u, gumbel.w[2], gumbel.w[3], weight[1], &lam[k][2], k_sum);
             excited[k] = lg_mk_excited_word(codes[k]);
         }
         mk_backward_put<PAIRS>(band, mine, planes, e, adjoint, j, excited, lam);
@@ -467,38 +486,41 @@ static void mk_launch(lg_dbatch *b, const lg_view &v, const mk_shape &s, K *alon
     else LG_LAUNCH(kernel, grid, block, s.shared, b->stream, v, s.blocks, arguments...);
 }
 
-void lg_mk_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *from,
-                         uint8_t *to, uint16_t *tape, uint8_t *checkpoint)
+template <bool SCORE, class... A> static void mk_launch_forward(lg_dbatch *b, const lg_view &v, A... arguments)
 {
     const mk_shape s = mk_shape_of(b->job, b->device, false);
     const uint32_t plane = mk_words(v.W, &s) * (uint32_t)sizeof(uint32_t), pitch = lg_mk_pitch(s.rows * s.pairs);
     if (s.pairs == 1)
-        mk_launch(b, v, s, mk_forward<1, false>, mk_forward<1, true>, plane, pitch, step0, steps, from, to, tape,
-                  checkpoint);
+        mk_launch(b, v, s, mk_forward<1, false, SCORE>, mk_forward<1, true, SCORE>, plane, pitch, arguments...);
     else if (s.pairs == 2)
-        mk_launch(b, v, s, mk_forward<2, false>, mk_forward<2, true>, plane, pitch, step0, steps, from, to, tape,
-                  checkpoint);
-    else
-        mk_launch(b, v, s, mk_forward<4, false>, mk_forward<4, false>, plane, pitch, step0, steps, from, to, tape,
-                  checkpoint);
+        mk_launch(b, v, s, mk_forward<2, false, SCORE>, mk_forward<2, true, SCORE>, plane, pitch, arguments...);
+    else mk_launch(b, v, s, mk_forward<4, false, SCORE>, mk_forward<4, false, SCORE>, plane, pitch, arguments...);
 }
 
-template <bool SOFT>
+void lg_mk_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *from,
+                         uint8_t *to, uint16_t *tape, uint8_t *checkpoint)
+{
+    if (v.scores) mk_launch_forward<true>(b, v, step0, steps, from, to, tape, checkpoint);
+    else mk_launch_forward<false>(b, v, step0, steps, from, to, tape, checkpoint);
+}
+
+template <int SLOPE>
 static void mk_launch_backward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *state,
                                const uint16_t *tape)
 {
     const mk_shape s = mk_shape_of(b->job, b->device, true);
     const mk_planes p = mk_planes_of(v.W, &s);
     if (s.pairs == 1)
-        mk_launch(b, v, s, mk_backward<1, false, SOFT>, mk_backward<1, true, SOFT>, p, step0, steps, state, tape);
+        mk_launch(b, v, s, mk_backward<1, false, SLOPE>, mk_backward<1, true, SLOPE>, p, step0, steps, state, tape);
     else if (s.pairs == 2)
-        mk_launch(b, v, s, mk_backward<2, false, SOFT>, mk_backward<2, true, SOFT>, p, step0, steps, state, tape);
-    else mk_launch(b, v, s, mk_backward<4, false, SOFT>, mk_backward<4, false, SOFT>, p, step0, steps, state, tape);
+        mk_launch(b, v, s, mk_backward<2, false, SLOPE>, mk_backward<2, true, SLOPE>, p, step0, steps, state, tape);
+    else mk_launch(b, v, s, mk_backward<4, false, SLOPE>, mk_backward<4, false, SLOPE>, p, step0, steps, state, tape);
 }
 
 void lg_mk_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *state,
                           const uint16_t *tape)
 {
-    if (v.estimator == LG_ESTIMATOR_ste) mk_launch_backward<false>(b, v, step0, steps, state, tape);
-    else mk_launch_backward<true>(b, v, step0, steps, state, tape);
+    if (v.average) mk_launch_backward<MK_AVERAGE>(b, v, step0, steps, state, tape);
+    else if (v.estimator == LG_ESTIMATOR_ste) mk_launch_backward<MK_HARD>(b, v, step0, steps, state, tape);
+    else mk_launch_backward<MK_SOFT>(b, v, step0, steps, state, tape);
 }

@@ -157,15 +157,75 @@ static __device__ inline void lg_mk_statistics(const lg_u64 *sum, size_t sites, 
     out[3] = (double)(sites * b2 - b * b) / squared;
 }
 
+/* Method score: adds d log P / dk of the reaction of the site whose counts after it start at bit `shift`. */
+static __device__ inline void lg_mk_add_score(const lg_mk_fit *fit, uint32_t code, uint32_t shift, uint32_t counts,
+                                              float *k_sum)
+{
+    const uint32_t channel = code >> LG_MK_TAPE_CHANNEL & 7u, fired = code >> 5, g = channel >> 1;
+    counts -= ((channel & 1u) ? 0u - fired : fired) << (channel > 3u ? shift + 8u : shift);
+    const uint32_t count = lg_mk_count(channel, counts >> shift & 255u, counts >> (shift + 8u) & 255u, fit->capacity);
+    const float s = lg_mk_reaction_score(fit->unit_rate[g], fit->rate[g], (float)count, (int)fired);
+    k_sum[0] += g == 0u ? s : 0.0f;
+    k_sum[1] += g == 1u ? s : 0.0f;
+    k_sum[2] += g == 2u ? s : 0.0f;
+}
+
+/* The sums of a launch's steps over the block's threads into the block's slot of v.part; the run's first launch begins it. */
+static __device__ inline void lg_mk_write_score(const lg_view &v, size_t slot, bool first, const double *sum,
+                                                double *scratch, uint32_t thread, uint32_t threads)
+{
+    double *part = v.part + slot * LG_MK_PARAMS + LG_MK_K1;
+    for (int i = 0; i < 3; i++) {
+        const double total = lg_block_sum(sum[i], scratch, thread, threads);
+        if (thread == 0) part[i] = first ? total : part[i] + total;
+    }
+}
+
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
+/* AVERAGE: over the draws of the Gumbel noise (estimator gr). */
+template <bool AVERAGE>
 static __device__ inline void lg_mk_weights(const lg_mk_fit *fit, lg_key key, uint32_t fit_id, uint32_t replicate,
                                             uint32_t step, int species, mk_move *move)
 {
-    move->draw = lg_mk_draw_direction_soft(fit, key, fit_id, replicate, step, species);
+    if (AVERAGE) {
+        lg_mk_direction_mean(fit, key, fit_id, replicate, step, species, &move->draw, move->w);
+    } else {
+        move->draw = lg_mk_draw_direction_soft(fit, key, fit_id, replicate, step, species);
+        lg_mk_direction_weights(fit, species, &move->draw, move->w);
+    }
     move->row = lg_mk_row_offset(move->draw.q);
     move->column = lg_mk_column_offset(move->draw.q);
-    lg_mk_direction_weights(fit, species, &move->draw, move->w);
+}
+
+/* dy/dp of the reactions of a pair of sites, counts those after them: 1 for ste, else the mean over the draws of the noise. */
+static __device__ inline void lg_mk_mean_weights(const lg_view &v, const lg_mk_fit *fit, uint32_t fit_id,
+                                                 uint32_t replicate, uint32_t step, uint32_t site, uint32_t codes,
+                                                 uint32_t counts, float *weight)
+{
+    if (fit->reaction_draws == 0) return;
+    float p[2], q[2];
+    LG_UNROLL
+    for (uint32_t row = 0; row < 2u; row++) {
+        const uint32_t code = codes >> 8u * row & 255u, shift = 16u * row, channel = code >> LG_MK_TAPE_CHANNEL & 7u,
+                       fired = code >> 5, g = channel >> 1;
+        counts -= ((channel & 1u) ? 0u - fired : fired) << (channel > 3u ? shift + 8u : shift);
+        const float count =
+            (float)lg_mk_count(channel, counts >> shift & 255u, counts >> (shift + 8u) & 255u, fit->capacity);
+        p[row] = fit->rate[g] * count;
+        q[row] = (float)(1.0 - fit->exact[g] * (double)count);
+        weight[row] = 0.0f;
+    }
+    LG_ROLLED
+    for (uint32_t k = 0; k < fit->reaction_draws; k++) {
+        const lg_block b = lg_draw(v.redraw[k], LG_STREAM_MK_GUMBEL, fit_id, replicate, step, site);
+        LG_UNROLL
+        for (uint32_t row = 0; row < 2u; row++)
+            weight[row] +=
+                lg_gs_weight(p[row], q[row], (int)(codes >> (8u * row + 5u) & 1u), lg_exponential(b.w[2u * row]),
+                             lg_exponential(b.w[2u * row + 1u]), fit->inv_tau);
+    }
+    for (uint32_t row = 0; row < 2u; row++) weight[row] /= (float)fit->reaction_draws;
 }
 
 /* The adjoint a segment starts from: of the loss after the last step, else what the later segment left. */
@@ -200,9 +260,10 @@ static __device__ inline void lg_mk_inject(const lg_view &v, uint32_t fr, uint32
 }
 
 /* Undoes the reaction of the site whose counts start at bit `shift`, adds to dL/dk and carries its adjoint lam[2] (A,
- * B) to the state before. g0, g1: Gumbel words of the site (estimator gs). */
+ * B) to the state before. weight: dy/dp, or NULL; then g0, g1 are the Gumbel words of the site (estimator gs). */
 static __device__ inline void lg_mk_unreact(const lg_mk_fit *fit, lg_estimator estimator, uint32_t g0, uint32_t g1,
-                                            uint32_t code, uint32_t shift, uint32_t *counts, float *lam, float *k_sum)
+                                            const float *weight, uint32_t code, uint32_t shift, uint32_t *counts,
+                                            float *lam, float *k_sum)
 {
     const uint32_t channel = code >> LG_MK_TAPE_CHANNEL & 7u, fired = code >> 5, g = channel >> 1;
     const uint32_t delta = (channel & 1u) ? 0u - fired : fired;
@@ -213,7 +274,8 @@ static __device__ inline void lg_mk_unreact(const lg_mk_fit *fit, lg_estimator e
                          (float)fit->capacity, &count, &dn, &dm);
     float l = of_b ? lam[1] : lam[0];
     if (channel & 1u) l = -l;
-    if (estimator == LG_ESTIMATOR_gs)
+    if (weight) l *= *weight;
+    else if (estimator == LG_ESTIMATOR_gs)
         l *= lg_gs_weight(fit->rate[g] * count, (float)(1.0 - fit->exact[g] * (double)count), (int)fired,
                           lg_exponential(g0), lg_exponential(g1), fit->inv_tau);
     const float dk = l * count * fit->unit_rate[g];

@@ -235,6 +235,10 @@ static __device__ inline uint32_t lg_mk_tape_excited(uint32_t word)
 
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
+/* dy/dp of a reaction in the backward kernels: 1 (ste); of one draw of the Gumbel noise (gs); the mean over several, of the
+ * reactions or the directions or both (gr). */
+enum mk_slope_of_draw { MK_HARD, MK_SOFT, MK_AVERAGE };
+
 /* A reaction's adjoint with x, y, z = y - 1 or 1 of lg_mk_count_gradient, I = x y z, s = +1 for even channels and -1 for odd:
  *   s dI/dn = -(y z - c x (y + z)), c = 1 where I has the factor y - 1, else 0;   s dI/dm = +x (channels 2, 3), -x (4, 5), 0
  * since x is N - n for even channels and n for odd ones. */
@@ -279,11 +283,12 @@ static __device__ inline void lg_mk_tabulate_back(const lg_mk_fit *fit, uint32_t
     *pick = {0x7440u | lg_mk_select_x(c), 0x7440u | lg_mk_select_y(c), lg_mk_delta(c), c < 2u ? -1.0f : 1.0f};
 }
 
+template <bool AVERAGE>
 static __device__ inline void lg_mk_back(const lg_mk_fit *fit, lg_key key, uint32_t fit_id, uint32_t replicate,
                                          uint32_t step, int species, uint32_t pitch, uint32_t sites_pitch,
                                          mk_back *back)
 {
-    lg_mk_weights(fit, key, fit_id, replicate, step, species, &back->move);
+    lg_mk_weights<AVERAGE>(fit, key, fit_id, replicate, step, species, &back->move);
     back->jump = lg_mk_jump(back->move.row, back->move.column, pitch, sites_pitch);
     float w[LG_MK_DIRECTIONS];
     LG_UNROLL
@@ -320,10 +325,10 @@ static __device__ inline uint32_t lg_mk_unfire(const mk_backward_head *head, uin
 }
 
 /* The reaction of the site in row 0 or 1 of a pair, `counts` before it: adds to dL/dk and carries its adjoint lam[2] (A, B) to
- * the state before. g0, g1: its Gumbel words (SOFT: estimator gs). */
-template <bool SOFT>
+ * the state before. g0, g1: its Gumbel words (MK_SOFT); weight: dy/dp (MK_AVERAGE). */
+template <int SLOPE>
 static __device__ inline void lg_mk_adjoint(const mk_backward_head *head, uint32_t codes, uint32_t counts, uint32_t row,
-                                            uint32_t g0, uint32_t g1, float *lam, float *k_sum)
+                                            uint32_t g0, uint32_t g1, float weight, float *lam, float *k_sum)
 {
     const lg_mk_fit *fit = &head->fit;
     const uint32_t c = codes >> (8u * row + LG_MK_TAPE_CHANNEL) & 7u,
@@ -334,7 +339,8 @@ static __device__ inline void lg_mk_adjoint(const mk_backward_head *head, uint32
                 z = fmaf(slope.cubic, y, pick.offset), yz = y * z, count = x * yz,
                 dn = fmaf(-slope.cubic * x, y + z, yz);
     float l = c > 3u ? lam[1] : lam[0];
-    if (SOFT)
+    if (SLOPE == MK_AVERAGE) l *= weight;
+    if (SLOPE == MK_SOFT)
         l *= lg_gs_weight(fit->rate[c >> 1] * count, (float)(1.0 - fit->exact[c >> 1] * (double)count),
                           (int)(codes >> (8u * row + 5u) & 1u), lg_exponential(g0), lg_exponential(g1), fit->inv_tau);
     const float dk = l * count * slope.unit;

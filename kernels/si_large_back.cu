@@ -32,8 +32,9 @@ static __device__ inline uint32_t si_ring(int j, uint32_t W)
 }
 
 /* Steps step + steps - 1 down to step, the first of which has slot `slot` in states. first: of the launches of a backward
- * pass. */
-static __global__ void LG_THREADS(SI_THREADS)
+ * pass. AVERAGE: estimator gr. */
+template <bool AVERAGE>
+static __global__ void LG_THREADS(SI_THREADS, AVERAGE ? 1 : 0)
     si_tile_backward(lg_view v, uint32_t step, uint32_t steps, uint32_t slot, bool first, const uint32_t *states,
                      const float *from, float *to)
 {
@@ -86,7 +87,8 @@ static __global__ void LG_THREADS(SI_THREADS)
                 float a[4];
                 LG_UNROLL
                 for (uint32_t k = 0; k < 4u; k++) a[k] = g.j + k < W ? adj[at + k] + add : 0.0f;
-                si_back_group(v, &head->fit, key, t.fit_id, t.replicate, now, g, a, adj + at, gain + at, &part_sum);
+                si_back_group<AVERAGE>(v, &head->fit, key, t.fit_id, t.replicate, now, g, a, adj + at, gain + at,
+                                       &part_sum);
                 sum += own ? part_sum : 0.0;
             }
         }
@@ -115,11 +117,12 @@ void lg_si_backward_tiles(lg_dbatch *b, lg_view *v, uint32_t step0, uint32_t ste
     const size_t shared =
         sizeof(si_tile_head) + SI_TILE_REGION * SI_TILE_STRIDE * sizeof(uint32_t) + 2 * SI_BACK_PLANE * sizeof(float);
     const uint32_t most = si_tile_steps(b->job, 2);
-    lg_cuda_shared(si_tile_backward, shared);
+    auto *const kernel = v->average ? si_tile_backward<true> : si_tile_backward<false>;
+    lg_cuda_shared(kernel, shared);
     for (uint32_t left = steps; left > 0;) {
         const uint32_t some = left < most ? left : most;
         left -= some;
-        LG_LAUNCH(si_tile_backward, dim3(v->F * v->R * si_tiles(v->H, v->W)), dim3(SI_THREADS), shared, b->stream, *v,
+        LG_LAUNCH(kernel, dim3(v->F * v->R * si_tiles(v->H, v->W)), dim3(SI_THREADS), shared, b->stream, *v,
                   step0 + left, some, left, step0 + left + some == v->steps, (const uint32_t *)states, v->adjoint,
                   v->adjoint2);
         float *swap = v->adjoint;
