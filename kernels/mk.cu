@@ -57,7 +57,7 @@ static size_t mk_aligned(size_t bytes)
 /* Words of a block's plane of excitations, with its halo: room for all pairs that its threads have. */
 static uint32_t mk_words(uint32_t W, const mk_shape *s)
 {
-    return lg_mk_pitch(s->rows * s->pairs) * (W + 2);
+    return lg_mk_pitch(s->rows * s->pairs) * W;
 }
 
 /* What a thread needs to address a block's planes, backward. */
@@ -70,7 +70,7 @@ struct mk_planes {
 static mk_planes mk_planes_of(uint32_t W, const mk_shape *s)
 {
     const uint32_t pairs = s->rows * s->pairs, pitch = lg_mk_pitch(pairs), sites_pitch = lg_mk_pitch(2 * pairs);
-    return {pitch, sites_pitch, pitch * (W + 2), sites_pitch * (W + 2), s->buffers};
+    return {pitch, sites_pitch, pitch * W, sites_pitch * W, s->buffers};
 }
 
 static size_t mk_backward_shared(uint32_t W, const mk_shape *s)
@@ -92,8 +92,8 @@ static mk_shape mk_block_shape(uint32_t H, uint32_t W, uint32_t blocks, size_t l
     while (s.pairs * s.rows < band) s.pairs *= 2;
     s.rows = (band + s.pairs - 1) / s.pairs;
     if (s.pairs > (blocks > 1 ? MK_CLUSTER_PAIRS : MK_MAX_PAIRS)) return none;
-    s.shared =
-        backward ? mk_backward_shared(W, &s) : sizeof(mk_forward_head) + mk_aligned(2 * sizeof(uint32_t) * mk_words(W, &s));
+    s.shared = backward ? mk_backward_shared(W, &s)
+                        : sizeof(mk_forward_head) + mk_aligned(2 * sizeof(uint32_t) * mk_words(W, &s));
     if (backward && s.shared > limit) {
         s.buffers = 1;
         s.shared = mk_backward_shared(W, &s);
@@ -149,8 +149,8 @@ static __device__ void mk_record(const mk_band &band, uint32_t blocks, const uin
  * one of its columns to the next. */
 template <int PAIRS, bool CLUSTER>
 static __global__ void LG_THREADS(MK_THREADS, 1)
-    mk_forward(lg_view v, uint32_t blocks, uint32_t plane, uint32_t pitch, uint32_t step0, uint32_t steps, const uint8_t *from,
-               uint8_t *to, uint16_t *tape, uint8_t *checkpoint)
+    mk_forward(lg_view v, uint32_t blocks, uint32_t plane, uint32_t pitch, uint32_t step0, uint32_t steps,
+               const uint8_t *from, uint8_t *to, uint16_t *tape, uint8_t *checkpoint)
 {
     LG_SHARED_MEMORY(memory);
     mk_forward_head *head = (mk_forward_head *)memory;
@@ -159,14 +159,13 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
     const uint32_t fr = CLUSTER ? blockIdx.x / blocks : blockIdx.x, f = fr / v.R, replicate = fr % v.R,
                    fit_id = lg_view_noise_fit(v, f);
     const uint32_t j = threadIdx.x, y = threadIdx.y, TY = blockDim.y, thread = y * W + j, threads = W * TY,
-                   column = (j + 1u) * pitch, above_pairs = (band.above_rows + 1u) >> 1;
+                   column = j * pitch, above_pairs = (band.above_rows + 1u) >> 1;
     if (lg_view_skips(v, f)) return;
     const lg_key key = lg_view_key(v);
     const uint8_t *source =
         from ? from + (size_t)fr * 2u * sites : v.start + (size_t)lg_view_pool(v, f, replicate) * 2u * sites;
     uint32_t record = lg_view_record(v, step0 + 1u);
     const mk_mine mine = lg_mk_mine(band, W, PAIRS);
-    const int mirror = mine.mirror * (int)pitch;
     const uint32_t first = band.first + mine.first; /* the thread's first pair of rows */
 
     lg_mk_copy_fit(&head->fit, v.mk + f, thread, threads);
@@ -195,12 +194,11 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
         /* Two buffers by parity of the batch: a thread still in the previous step reads the other one. */
         const uint32_t batch = s / MK_BATCH & 1u, slot = s % MK_BATCH;
         if (LG_SELDOM(slot == 0))
-            for (uint32_t i = thread; i < 2u * MK_BATCH; i += threads)
-                {
+            for (uint32_t i = thread; i < 2u * MK_BATCH; i += threads) {
                 const int q = lg_mk_draw_direction(&head->fit, key, fit_id, replicate, step + i / 2u, (int)(i % 2u));
-                head->jump[batch][i / 2u][i % 2u] = lg_mk_jump(lg_mk_row_offset(q), lg_mk_column_offset(q), pitch, 0u);
+                head->jump[batch][i / 2u][i % 2u] = lg_mk_jump(lg_mk_row_offset(q), lg_mk_column_offset(q));
             }
-        const size_t e = sizeof(mk_forward_head) + (s & 1u) * plane;
+        const uint32_t e = (uint32_t)sizeof(mk_forward_head) + (s & 1u) * plane;
         uint32_t *const own = (uint32_t *)(memory + e) + column + mine.first + 1u;
         const mk_noise_step now = lg_mk_noise_step(key, replicate, step);
         LG_UNROLL
@@ -212,23 +210,16 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
             word1[k] = b.w[3];
             own[k] = excited[k];
         }
-        if (mine.across) {
+        if (mine.edge) {
+            if (mine.first == 0) ((uint32_t *)(band.above + e))[column + above_pairs + 1u] = excited[0];
             LG_UNROLL
             for (int k = 0; k < PAIRS; k++)
-                if (k < mine.pairs) own[k + mirror] = excited[k];
-        }
-        if (mine.edge) { /* above and below */
-            if (mine.first == 0)
-                lg_mk_put((uint32_t *)(band.above + e) + column + above_pairs + 1u, mine.across, mirror, excited[0]);
-            uint32_t end = 0;
-            LG_UNROLL
-            for (int k = 0; k < PAIRS; k++)
-                if (k == mine.last) end = k == mine.odd ? excited[k] << 16 : excited[k];
-            if (mine.last < PAIRS) lg_mk_put((uint32_t *)(band.below + e) + column, mine.across, mirror, end);
+                if (k == mine.last)
+                    ((uint32_t *)(band.below + e))[column] = k == mine.odd ? excited[k] << 16 : excited[k];
         }
         if (CLUSTER) lg_blocks_sync();
         else __syncthreads();
-        lg_mk_arrivals<PAIRS>(own, head->jump[batch][slot][0], head->jump[batch][slot][1], mine.odd, arrivals);
+        lg_mk_arrivals<PAIRS>(mine, own, pitch, head->jump[batch][slot][0], head->jump[batch][slot][1], arrivals);
         uint16_t *codes = tape + ((size_t)fr * v.segment + s) * (pair_rows * W) + first * W + j;
         LG_UNROLL
         for (int k = 0; k < PAIRS; k++) {
@@ -262,46 +253,41 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
 
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
-/* Writes a thread's excitations and adjoints, and what of the halo mirrors them. */
+/* Writes a thread's excitations and adjoints, and what above and below mirrors them. Bands that end in half a pair lie above
+ * the seam of the torus: their last row is row 1 of the halo above the first band. */
 template <int PAIRS>
-static __device__ inline void mk_backward_put(const mk_band &band, const mk_mine &mine, const mk_planes &p, size_t e,
-                                              size_t adjoint, uint32_t j, const uint32_t *excited, const float (*lam)[4])
+static __device__ inline void mk_backward_put(const mk_band &band, const mk_mine &mine, const mk_planes &p, uint32_t e,
+                                              uint32_t adjoint, uint32_t j, const uint32_t *codes,
+                                              const float (*lam)[4])
 {
-    const uint32_t column = (j + 1u) * p.pitch, sites_column = (j + 1u) * p.sites_pitch;
+    const uint32_t column = j * p.pitch, sites_column = j * p.sites_pitch;
     uint32_t *own = (uint32_t *)(band.memory + e) + column + mine.first + 1u;
     float *a = (float *)(band.memory + adjoint) + sites_column + 2u * mine.first + 1u, *b = a + p.sites;
-    for (int copy = 0; copy < (mine.across ? 2 : 1); copy++) {
-        LG_UNROLL
-        for (int k = 0; k < PAIRS; k++) {
-            if (k >= mine.pairs) continue;
-            own[k] = excited[k];
-            a[2 * k] = lam[k][0];
-            b[2 * k] = lam[k][1];
-            if (k == mine.odd) continue;
-            a[2 * k + 1] = lam[k][2];
-            b[2 * k + 1] = lam[k][3];
-        }
-        own += mine.mirror * (int)p.pitch;
-        a += mine.mirror * (int)p.sites_pitch;
-        b += mine.mirror * (int)p.sites_pitch;
+    LG_UNROLL
+    for (int k = 0; k < PAIRS; k++) {
+        if (k >= mine.pairs) continue;
+        own[k] = lg_mk_excited_word(codes[k]);
+        a[2 * k] = lam[k][0];
+        b[2 * k] = lam[k][1];
+        if (k == mine.odd) continue;
+        a[2 * k + 1] = lam[k][2];
+        b[2 * k + 1] = lam[k][3];
     }
     if (!mine.edge) return;
-    const int mirror = mine.mirror * (int)p.pitch, sites_mirror = mine.mirror * (int)p.sites_pitch;
     if (mine.first == 0) {
         float *halo = (float *)(band.above + adjoint) + sites_column + band.above_rows + 1u;
-        lg_mk_put((uint32_t *)(band.above + e) + column + ((band.above_rows + 1u) >> 1) + 1u, mine.across, mirror,
-                  excited[0]);
-        lg_mk_put(halo, mine.across, sites_mirror, lam[0][0]);
-        lg_mk_put(halo + p.sites, mine.across, sites_mirror, lam[0][1]);
+        ((uint32_t *)(band.above + e))[column + ((band.above_rows + 1u) >> 1) + 1u] = lg_mk_excited_word(codes[0]);
+        halo[0] = lam[0][0];
+        halo[p.sites] = lam[0][1];
     }
     LG_UNROLL
     for (int k = 0; k < PAIRS; k++) {
         if (k != mine.last) continue;
         const bool half = k == mine.odd;
         float *halo = (float *)(band.below + adjoint) + sites_column;
-        lg_mk_put((uint32_t *)(band.below + e) + column, mine.across, mirror, half ? excited[k] << 16 : excited[k]);
-        lg_mk_put(halo, mine.across, sites_mirror, half ? lam[k][0] : lam[k][2]);
-        lg_mk_put(halo + p.sites, mine.across, sites_mirror, half ? lam[k][1] : lam[k][3]);
+        ((uint32_t *)(band.below + e))[column] = lg_mk_excited_word(codes[k]) << (half ? 16 : 0);
+        halo[0] = half ? lam[k][0] : lam[k][2];
+        halo[p.sites] = half ? lam[k][1] : lam[k][3];
     }
 }
 
@@ -348,12 +334,13 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
     uint32_t record = lg_view_record(v, step0 + steps + 1u); /* records below this one are still to be injected */
     const mk_mine mine = lg_mk_mine(band, W, PAIRS);
     const uint32_t first = band.first + mine.first, tape_step = pair_rows * W;
-    const size_t adjoints = sizeof(mk_backward_head), words = adjoints + planes.buffers * planes.sites * (2u * sizeof(float));
+    const uint32_t adjoints = (uint32_t)sizeof(mk_backward_head),
+                   words = adjoints + planes.buffers * planes.sites * 2u * (uint32_t)sizeof(float);
 
     lg_mk_copy_fit(&head->fit, v.mk + f, thread, threads);
     if (thread < LG_MK_CHANNELS) lg_mk_tabulate_back(v.mk + f, thread, &head->slope[thread], &head->pick[thread]);
     for (uint32_t i = thread; i < planes.buffers * planes.words; i += threads) ((uint32_t *)(memory + words))[i] = 0;
-    uint32_t counts[PAIRS], codes[PAIRS], excited[PAIRS], arrivals[PAIRS];
+    uint32_t counts[PAIRS], codes[PAIRS];
     float lam[PAIRS][4]; /* row 0: A, B; row 1: A, B */
     double total[LG_MK_PARAMS] = {0.0, 0.0, 0.0, 0.0, 0.0};
     if (!last_segment) mk_carry(v.carry, thread, threads, false, total);
@@ -366,7 +353,7 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
     }
     const uint16_t *row_codes = tape + ((size_t)fr * v.segment + steps) * tape_step + first * W + j;
     row_codes -= tape_step;
-    mk_codes<PAIRS>(mine, row_codes, W, codes);
+    if (!SOFT) mk_codes<PAIRS>(mine, row_codes, W, codes);
     if (CLUSTER) lg_blocks_sync(); /* all blocks have started */
     else __syncthreads();
 
@@ -374,12 +361,12 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
         const uint32_t step = step0 + s, slot = s % MK_BATCH, batch = s / MK_BATCH & 1u;
         /* a thread still in the step before (s + 1) reads the other buffer */
         const uint32_t buffer = s & (planes.buffers - 1u);
-        const size_t adjoint = adjoints + buffer * planes.sites * (2u * sizeof(float)),
-                     e = words + buffer * planes.words * sizeof(uint32_t);
+        const uint32_t adjoint = adjoints + buffer * planes.sites * 2u * (uint32_t)sizeof(float),
+                       e = words + buffer * planes.words * (uint32_t)sizeof(uint32_t);
         if (LG_SELDOM(slot == MK_BATCH - 1u || s + 1u == steps)) {
             for (uint32_t i = thread; i < 2u * (slot + 1u); i += threads)
-                lg_mk_back(&head->fit, key, fit_id, replicate, step - slot + i / 2u, (int)(i % 2u), planes.pitch,
-                           planes.sites_pitch, &head->back[batch][i / 2u][i % 2u]);
+                lg_mk_back(&head->fit, key, fit_id, replicate, step - slot + i / 2u, (int)(i % 2u),
+                           &head->back[batch][i / 2u][i % 2u]);
         }
         if (LG_SELDOM(record > 0 && v.record[record - 1u] == step + 1u)) {
             record--;
@@ -389,32 +376,42 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
                 if (k == mine.odd) lam[k][2] = lam[k][3] = 0.0f;
             }
         }
+        if (SOFT) mk_codes<PAIRS>(mine, row_codes, W, codes); /* no registers to have them a step ahead */
+        uint32_t arrivals[PAIRS];
         float k_sum[3] = {0.0f, 0.0f, 0.0f}, d_sum[2] = {0.0f, 0.0f};
         LG_UNROLL
         for (int k = 0; k < PAIRS; k++) {
-            lg_block gumbel = {{0, 0, 0, 0}};
-            if (SOFT)
-                gumbel = lg_draw(key, LG_STREAM_MK_GUMBEL, fit_id, replicate, step, (first + (uint32_t)k) * W + j);
+            if (k >= mine.pairs) continue;
             counts[k] = lg_mk_unfire(head, codes[k], counts[k]);
-            lg_mk_adjoint<SOFT>(head, codes[k], counts[k], 0u, gumbel.w[0], gumbel.w[1], &lam[k][0], k_sum);
-            lg_mk_adjoint<SOFT>(head, codes[k], counts[k], 1u, gumbel.w[2], gumbel.w[3], &lam[k][2], k_sum);
-            excited[k] = lg_mk_excited_word(codes[k]);
+            float weight[2] = {1.0f, 1.0f};
+            if (SOFT) {
+                const lg_block g =
+                    lg_draw(key, LG_STREAM_MK_GUMBEL, fit_id, replicate, step, (first + (uint32_t)k) * W + j);
+                weight[0] = lg_mk_soft_weight(&head->fit, codes[k], counts[k], 0u, g.w[0], g.w[1]);
+                weight[1] = lg_mk_soft_weight(&head->fit, codes[k], counts[k], 1u, g.w[2], g.w[3]);
+            }
+            lg_mk_adjoint(head, codes[k], counts[k], 0u, weight[0], &lam[k][0], k_sum);
+            lg_mk_adjoint(head, codes[k], counts[k], 1u, weight[1], &lam[k][2], k_sum);
         }
-        mk_backward_put<PAIRS>(band, mine, planes, e, adjoint, j, excited, lam);
+        mk_backward_put<PAIRS>(band, mine, planes, e, adjoint, j, codes, lam);
         row_codes -= tape_step;
-        if (s > 0) mk_codes<PAIRS>(mine, row_codes, W, codes); /* on its way while the others work */
+        if (!SOFT && s > 0) mk_codes<PAIRS>(mine, row_codes, W, codes); /* on its way while the others work */
         if (CLUSTER) lg_blocks_sync();
         else __syncthreads();
         const mk_back *a = &head->back[batch][slot][0], *b = &head->back[batch][slot][1];
-        const uint32_t *own = (const uint32_t *)(memory + e) + (j + 1u) * planes.pitch + mine.first + 1u;
-        const float *site = (const float *)(memory + adjoint) + (j + 1u) * planes.sites_pitch + 2u * mine.first + 1u,
-                    *from_a = site - a->jump.from, *from_b = site + planes.sites - b->jump.from;
-        lg_mk_direction_sums<PAIRS>(own, planes.pitch, mine.odd, a->sums, b->sums, lam, d_sum);
-        lg_mk_arrivals<PAIRS>(own, a->jump, b->jump, mine.odd, arrivals);
+        const uint32_t *own = (const uint32_t *)(memory + e) + j * planes.pitch + mine.first + 1u;
+        const float *site = (const float *)(memory + adjoint) + j * planes.sites_pitch + 2u * mine.first + 1u,
+                    *from_a = site + lg_mk_beside(mine, -a->jump.column) * (int)planes.sites_pitch - a->jump.row,
+                    *from_b = site + lg_mk_beside(mine, -b->jump.column) * (int)planes.sites_pitch - b->jump.row +
+                              planes.sites;
+        lg_mk_direction_sums<PAIRS>(mine, own, planes.pitch, a->sums, b->sums, lam, d_sum);
+        for (int i = 0; i < 3; i++) total[LG_MK_K1 + i] += (double)k_sum[i];
+        for (int i = 0; i < 2; i++) total[LG_MK_D_A + i] += (double)d_sum[i];
+        lg_mk_arrivals<PAIRS>(mine, own, planes.pitch, a->jump, b->jump, arrivals);
         LG_UNROLL
         for (int k = 0; k < PAIRS; k++) {
             if (k >= mine.pairs) continue;
-            counts[k] += excited[k] - arrivals[k];
+            counts[k] += own[k] - arrivals[k];
             const uint32_t left = v.capacity * 0x01010101u - counts[k];
             LG_UNROLL
             for (uint32_t row = 0; row < 2u; row++) {
@@ -423,8 +420,6 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
                 if ((counts[k] & of_b) && (left & of_b)) lam[k][2u * row + 1u] = from_b[2 * k + (int)row];
             }
         }
-        for (int i = 0; i < 3; i++) total[LG_MK_K1 + i] += (double)k_sum[i];
-        for (int i = 0; i < 2; i++) total[LG_MK_D_A + i] += (double)d_sum[i];
         if (planes.buffers > 1u) continue;
         if (CLUSTER) lg_blocks_sync();
         else __syncthreads();
@@ -472,11 +467,14 @@ void lg_mk_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_
     const mk_shape s = mk_shape_of(b->job, b->device, false);
     const uint32_t plane = mk_words(v.W, &s) * (uint32_t)sizeof(uint32_t), pitch = lg_mk_pitch(s.rows * s.pairs);
     if (s.pairs == 1)
-        mk_launch(b, v, s, mk_forward<1, false>, mk_forward<1, true>, plane, pitch, step0, steps, from, to, tape, checkpoint);
+        mk_launch(b, v, s, mk_forward<1, false>, mk_forward<1, true>, plane, pitch, step0, steps, from, to, tape,
+                  checkpoint);
     else if (s.pairs == 2)
-        mk_launch(b, v, s, mk_forward<2, false>, mk_forward<2, true>, plane, pitch, step0, steps, from, to, tape, checkpoint);
+        mk_launch(b, v, s, mk_forward<2, false>, mk_forward<2, true>, plane, pitch, step0, steps, from, to, tape,
+                  checkpoint);
     else
-        mk_launch(b, v, s, mk_forward<4, false>, mk_forward<4, false>, plane, pitch, step0, steps, from, to, tape, checkpoint);
+        mk_launch(b, v, s, mk_forward<4, false>, mk_forward<4, false>, plane, pitch, step0, steps, from, to, tape,
+                  checkpoint);
 }
 
 template <bool SOFT>

@@ -43,8 +43,8 @@ LG_RULE uint64_t lg_philox_product1(uint32_t c2)
 LG_RULE lg_block lg_philox_round(lg_block c, lg_key k)
 {
     const uint64_t p0 = lg_philox_product0(c.w[0]), p1 = lg_philox_product1(c.w[2]);
-    lg_block b = {{(uint32_t)(p1 >> 32) ^ c.w[1] ^ k.k[0], (uint32_t)p1, (uint32_t)(p0 >> 32) ^ c.w[3] ^ k.k[1],
-                   (uint32_t)p0}};
+    lg_block b = {
+        {(uint32_t)(p1 >> 32) ^ c.w[1] ^ k.k[0], (uint32_t)p1, (uint32_t)(p0 >> 32) ^ c.w[3] ^ k.k[1], (uint32_t)p0}};
     return b;
 }
 
