@@ -14,19 +14,20 @@
  * Lattices too large for a block take the smallest cluster that holds them. The choice looks at replicates, never at the
  * number of fits: gradients add in another order in a cluster, and a fit gives the same bytes alone and among others.
  *
- * Threads: a thread has a column j and of its block's pairs of rows 2p, 2p + 1 those with p = y, y + TY, ... (PAIRS of
- * them): two rows share a random block, so a pair costs one block a step. Counts, reaction words and adjoints of a
- * thread's own sites stay in registers for the whole launch; shared memory holds only what neighbours read: the
- * excitations (one byte a site, bit 0 for A, bit 1 for B) and, backward, the adjoints to be moved. Planes in shared
- * memory have a halo of one site, written by the threads that own the edges, so that a move is a constant offset.
+ * Threads: a thread has a column j and PAIRS of its block's pairs of rows 2p, 2p + 1, one below the other: two rows share a
+ * random block, so a pair costs one block a step. Counts, reaction words and adjoints of a thread's own sites stay in
+ * registers for the whole launch; shared memory holds only what neighbours read: the excitations (a word a pair,
+ * mk_pair.cuh) and, backward, the adjoints to be moved. Its planes are columns with one row more above and below, which the
+ * threads at the ends write; columns wrap where they are read. The nine excitations around a site enter dL/dD by three
+ * patterns of three bits, one a row, through a table of what each pattern adds.
  * Barriers: one a step, since planes alternate between two buffers (backward two barriers and one buffer where shared
  * memory is short). The directions of 32 steps are drawn at once by as many threads.
  *
  * Memory: 2 bytes a site of state; the tape is a byte a site and step, stored as one 16-bit word a pair.
  * Randomness: streams MK_SITE (pair), MK_DIRECTION (species), MK_GUMBEL (pair; estimator gs), counters as in
  * rules/mk.h. Determinism: a thread adds its own sites in index order, in float within a step and in double over
- * steps; the threads are added once at the end by a fixed tree, blocks of a cluster by rank. No atomics on floating point
- * numbers. */
+ * steps, and its sums go from one segment of a tape to the one before; the threads are added once at the end by a fixed
+ * tree, blocks of a cluster by rank. No atomics on floating point numbers. */
 #include "mk_pair.cuh"
 
 enum {
