@@ -14,11 +14,12 @@
  * Lattices too large for a block take the smallest cluster that holds them. The choice looks at replicates, never at the
  * number of fits: gradients add in another order in a cluster, and a fit gives the same bytes alone and among others.
  *
- * Threads: a thread has a column j and of its block's pairs of rows 2p, 2p + 1 those with p = y, y + TY, ... (PAIRS of
- * them): two rows share a random block, so a pair costs one block a step. Counts, reaction words and adjoints of a
- * thread's own sites stay in registers for the whole launch; shared memory holds only what neighbours read: the
- * excitations (one byte a site, bit 0 for A, bit 1 for B) and, backward, the adjoints to be moved. Planes in shared
- * memory have a halo of one site, written by the threads that own the edges, so that a move is a constant offset.
+ * Threads: a thread has a column j and PAIRS of its block's pairs of rows 2p, 2p + 1, one below the other: two rows share a
+ * random block, so a pair costs one block a step. Counts, reaction words and adjoints of a thread's own sites stay in
+ * registers for the whole launch; shared memory holds only what neighbours read: the excitations (a word a pair,
+ * mk_pair.cuh) and, backward, the adjoints to be moved. Its planes are columns with one row more above and below, which the
+ * threads at the ends write; columns wrap where they are read. The nine excitations around a site enter dL/dD by three
+ * patterns of three bits, one a row, through a table of what each pattern adds.
  * Barriers: one a step, since planes alternate between two buffers (backward two barriers and one buffer where shared
  * memory is short). The directions of 32 steps are drawn at once by as many threads.
  *
@@ -27,8 +28,8 @@
  * scores of the reactions (method score: estimator.cu). The instances for ste and gs contain neither.
  * Randomness: streams MK_SITE (pair), MK_DIRECTION (species), MK_GUMBEL (pair; estimators gs, gr), counters as in
  * rules/mk.h. Determinism: a thread adds its own sites in index order, in float within a step and in double over
- * steps; the threads are added once at the end by a fixed tree, blocks of a cluster by rank. No atomics on floating point
- * numbers. */
+ * steps, and its sums go from one segment of a tape to the one before; the threads are added once at the end by a fixed
+ * tree, blocks of a cluster by rank. No atomics on floating point numbers. */
 #include "mk_pair.cuh"
 
 enum {
@@ -59,7 +60,7 @@ static size_t mk_aligned(size_t bytes)
 /* Words of a block's plane of excitations, with its halo: room for all pairs that its threads have. */
 static uint32_t mk_words(uint32_t W, const mk_shape *s)
 {
-    return lg_mk_pitch(s->rows * s->pairs) * (W + 2);
+    return lg_mk_pitch(s->rows * s->pairs) * W;
 }
 
 /* What a thread needs to address a block's planes, backward. */
@@ -72,7 +73,7 @@ struct mk_planes {
 static mk_planes mk_planes_of(uint32_t W, const mk_shape *s)
 {
     const uint32_t pairs = s->rows * s->pairs, pitch = lg_mk_pitch(pairs), sites_pitch = lg_mk_pitch(2 * pairs);
-    return {pitch, sites_pitch, pitch * (W + 2), sites_pitch * (W + 2), s->buffers};
+    return {pitch, sites_pitch, pitch * W, sites_pitch * W, s->buffers};
 }
 
 static size_t mk_backward_shared(uint32_t W, const mk_shape *s)
@@ -166,14 +167,13 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
     const uint32_t fr = CLUSTER ? blockIdx.x / blocks : blockIdx.x, f = fr / v.R, replicate = fr % v.R,
                    fit_id = lg_view_noise_fit(v, f);
     const uint32_t j = threadIdx.x, y = threadIdx.y, TY = blockDim.y, thread = y * W + j, threads = W * TY,
-                   column = (j + 1u) * pitch, above_pairs = (band.above_rows + 1u) >> 1;
+                   column = j * pitch, above_pairs = (band.above_rows + 1u) >> 1;
     if (lg_view_skips(v, f)) return;
     const lg_key key = lg_view_key(v);
     const uint8_t *source =
         from ? from + (size_t)fr * 2u * sites : v.start + (size_t)lg_view_pool(v, f, replicate) * 2u * sites;
     uint32_t record = lg_view_record(v, step0 + 1u);
     const mk_mine mine = lg_mk_mine(band, W, PAIRS);
-    const int mirror = mine.mirror * (int)pitch;
     const uint32_t first = band.first + mine.first; /* the thread's first pair of rows */
 
     lg_mk_copy_fit(&head->fit, v.mk + f, thread, threads);
@@ -205,9 +205,9 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
         if (LG_SELDOM(slot == 0))
             for (uint32_t i = thread; i < 2u * MK_BATCH; i += threads) {
                 const int q = lg_mk_draw_direction(&head->fit, key, fit_id, replicate, step + i / 2u, (int)(i % 2u));
-                head->jump[batch][i / 2u][i % 2u] = lg_mk_jump(lg_mk_row_offset(q), lg_mk_column_offset(q), pitch, 0u);
+                head->jump[batch][i / 2u][i % 2u] = lg_mk_jump(lg_mk_row_offset(q), lg_mk_column_offset(q));
             }
-        const size_t e = sizeof(mk_forward_head) + (s & 1u) * plane;
+        const uint32_t e = (uint32_t)sizeof(mk_forward_head) + (s & 1u) * plane;
         uint32_t *const own = (uint32_t *)(memory + e) + column + mine.first + 1u;
         const mk_noise_step now = lg_mk_noise_step(key, replicate, step);
         LG_UNROLL
@@ -219,23 +219,16 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
             word1[k] = b.w[3];
             own[k] = excited[k];
         }
-        if (mine.across) {
+        if (mine.edge) {
+            if (mine.first == 0) ((uint32_t *)(band.above + e))[column + above_pairs + 1u] = excited[0];
             LG_UNROLL
             for (int k = 0; k < PAIRS; k++)
-                if (k < mine.pairs) own[k + mirror] = excited[k];
-        }
-        if (mine.edge) { /* above and below */
-            if (mine.first == 0)
-                lg_mk_put((uint32_t *)(band.above + e) + column + above_pairs + 1u, mine.across, mirror, excited[0]);
-            uint32_t end = 0;
-            LG_UNROLL
-            for (int k = 0; k < PAIRS; k++)
-                if (k == mine.last) end = k == mine.odd ? excited[k] << 16 : excited[k];
-            if (mine.last < PAIRS) lg_mk_put((uint32_t *)(band.below + e) + column, mine.across, mirror, end);
+                if (k == mine.last)
+                    ((uint32_t *)(band.below + e))[column] = k == mine.odd ? excited[k] << 16 : excited[k];
         }
         if (CLUSTER) lg_blocks_sync();
         else __syncthreads();
-        lg_mk_arrivals<PAIRS>(own, head->jump[batch][slot][0], head->jump[batch][slot][1], mine.odd, arrivals);
+        lg_mk_arrivals<PAIRS>(mine, own, pitch, head->jump[batch][slot][0], head->jump[batch][slot][1], arrivals);
         uint16_t *codes = tape + ((size_t)fr * v.segment + s) * (pair_rows * W) + first * W + j;
         float k_sum[3] = {0.0f, 0.0f, 0.0f};
         LG_UNROLL
@@ -276,47 +269,41 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
 
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
-/* Writes a thread's excitations and adjoints, and what of the halo mirrors them. */
+/* Writes a thread's excitations and adjoints, and what above and below mirrors them. Bands that end in half a pair lie above
+ * the seam of the torus: their last row is row 1 of the halo above the first band. */
 template <int PAIRS>
-static __device__ inline void mk_backward_put(const mk_band &band, const mk_mine &mine, const mk_planes &p, size_t e,
-                                              size_t adjoint, uint32_t j, const uint32_t *excited,
+static __device__ inline void mk_backward_put(const mk_band &band, const mk_mine &mine, const mk_planes &p, uint32_t e,
+                                              uint32_t adjoint, uint32_t j, const uint32_t *codes,
                                               const float (*lam)[4])
 {
-    const uint32_t column = (j + 1u) * p.pitch, sites_column = (j + 1u) * p.sites_pitch;
+    const uint32_t column = j * p.pitch, sites_column = j * p.sites_pitch;
     uint32_t *own = (uint32_t *)(band.memory + e) + column + mine.first + 1u;
     float *a = (float *)(band.memory + adjoint) + sites_column + 2u * mine.first + 1u, *b = a + p.sites;
-    for (int copy = 0; copy < (mine.across ? 2 : 1); copy++) {
-        LG_UNROLL
-        for (int k = 0; k < PAIRS; k++) {
-            if (k >= mine.pairs) continue;
-            own[k] = excited[k];
-            a[2 * k] = lam[k][0];
-            b[2 * k] = lam[k][1];
-            if (k == mine.odd) continue;
-            a[2 * k + 1] = lam[k][2];
-            b[2 * k + 1] = lam[k][3];
-        }
-        own += mine.mirror * (int)p.pitch;
-        a += mine.mirror * (int)p.sites_pitch;
-        b += mine.mirror * (int)p.sites_pitch;
+    LG_UNROLL
+    for (int k = 0; k < PAIRS; k++) {
+        if (k >= mine.pairs) continue;
+        own[k] = lg_mk_excited_word(codes[k]);
+        a[2 * k] = lam[k][0];
+        b[2 * k] = lam[k][1];
+        if (k == mine.odd) continue;
+        a[2 * k + 1] = lam[k][2];
+        b[2 * k + 1] = lam[k][3];
     }
     if (!mine.edge) return;
-    const int mirror = mine.mirror * (int)p.pitch, sites_mirror = mine.mirror * (int)p.sites_pitch;
     if (mine.first == 0) {
         float *halo = (float *)(band.above + adjoint) + sites_column + band.above_rows + 1u;
-        lg_mk_put((uint32_t *)(band.above + e) + column + ((band.above_rows + 1u) >> 1) + 1u, mine.across, mirror,
-                  excited[0]);
-        lg_mk_put(halo, mine.across, sites_mirror, lam[0][0]);
-        lg_mk_put(halo + p.sites, mine.across, sites_mirror, lam[0][1]);
+        ((uint32_t *)(band.above + e))[column + ((band.above_rows + 1u) >> 1) + 1u] = lg_mk_excited_word(codes[0]);
+        halo[0] = lam[0][0];
+        halo[p.sites] = lam[0][1];
     }
     LG_UNROLL
     for (int k = 0; k < PAIRS; k++) {
         if (k != mine.last) continue;
         const bool half = k == mine.odd;
         float *halo = (float *)(band.below + adjoint) + sites_column;
-        lg_mk_put((uint32_t *)(band.below + e) + column, mine.across, mirror, half ? excited[k] << 16 : excited[k]);
-        lg_mk_put(halo, mine.across, sites_mirror, half ? lam[k][0] : lam[k][2]);
-        lg_mk_put(halo + p.sites, mine.across, sites_mirror, half ? lam[k][1] : lam[k][3]);
+        ((uint32_t *)(band.below + e))[column] = lg_mk_excited_word(codes[k]) << (half ? 16 : 0);
+        halo[0] = half ? lam[k][0] : lam[k][2];
+        halo[p.sites] = half ? lam[k][1] : lam[k][3];
     }
 }
 
@@ -345,7 +332,7 @@ static __device__ inline void mk_carry(double *carry, uint32_t thread, uint32_t 
 /* Steps step0 + steps - 1 down to step0. `state` is the state after the last of them. The adjoint comes from the loss
  * where the last step is the run's last one, else from v.adjoint, and goes back there where step0 > 0; a thread's sums do the
  * same by way of v.carry. */
-template <int PAIRS, bool CLUSTER, int SLOPE>
+template <int PAIRS, bool CLUSTER, int MODE>
 static __global__ void LG_THREADS(MK_THREADS, 1)
     mk_backward(lg_view v, uint32_t blocks, mk_planes planes, uint32_t step0, uint32_t steps, const uint8_t *state,
                 const uint16_t *tape)
@@ -363,13 +350,13 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
     uint32_t record = lg_view_record(v, step0 + steps + 1u); /* records below this one are still to be injected */
     const mk_mine mine = lg_mk_mine(band, W, PAIRS);
     const uint32_t first = band.first + mine.first, tape_step = pair_rows * W;
-    const size_t adjoints = sizeof(mk_backward_head),
-                 words = adjoints + planes.buffers * planes.sites * (2u * sizeof(float));
+    const uint32_t adjoints = (uint32_t)sizeof(mk_backward_head),
+                   words = adjoints + planes.buffers * planes.sites * 2u * (uint32_t)sizeof(float);
 
     lg_mk_copy_fit(&head->fit, v.mk + f, thread, threads);
     if (thread < LG_MK_CHANNELS) lg_mk_tabulate_back(v.mk + f, thread, &head->slope[thread], &head->pick[thread]);
     for (uint32_t i = thread; i < planes.buffers * planes.words; i += threads) ((uint32_t *)(memory + words))[i] = 0;
-    uint32_t counts[PAIRS], codes[PAIRS], excited[PAIRS], arrivals[PAIRS];
+    uint32_t counts[PAIRS], codes[PAIRS];
     float lam[PAIRS][4]; /* row 0: A, B; row 1: A, B */
     double total[LG_MK_PARAMS] = {0.0, 0.0, 0.0, 0.0, 0.0};
     if (!last_segment) mk_carry(v.carry, thread, threads, false, total);
@@ -382,7 +369,7 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
     }
     const uint16_t *row_codes = tape + ((size_t)fr * v.segment + steps) * tape_step + first * W + j;
     row_codes -= tape_step;
-    mk_codes<PAIRS>(mine, row_codes, W, codes);
+    if (MODE == MK_HARD) mk_codes<PAIRS>(mine, row_codes, W, codes);
     if (CLUSTER) lg_blocks_sync(); /* all blocks have started */
     else __syncthreads();
 
@@ -390,12 +377,12 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
         const uint32_t step = step0 + s, slot = s % MK_BATCH, batch = s / MK_BATCH & 1u;
         /* a thread still in the step before (s + 1) reads the other buffer */
         const uint32_t buffer = s & (planes.buffers - 1u);
-        const size_t adjoint = adjoints + buffer * planes.sites * (2u * sizeof(float)),
-                     e = words + buffer * planes.words * sizeof(uint32_t);
+        const uint32_t adjoint = adjoints + buffer * planes.sites * 2u * (uint32_t)sizeof(float),
+                       e = words + buffer * planes.words * (uint32_t)sizeof(uint32_t);
         if (LG_SELDOM(slot == MK_BATCH - 1u || s + 1u == steps)) {
             for (uint32_t i = thread; i < 2u * (slot + 1u); i += threads)
-                lg_mk_back<SLOPE == MK_AVERAGE>(&head->fit, key, fit_id, replicate, step - slot + i / 2u, (int)(i % 2u),
-                                                planes.pitch, planes.sites_pitch, &head->back[batch][i / 2u][i % 2u]);
+                lg_mk_back<MODE == MK_AVERAGE>(&head->fit, key, fit_id, replicate, step - slot + i / 2u, (int)(i % 2u),
+                                               &head->back[batch][i / 2u][i % 2u]);
         }
         if (LG_SELDOM(record > 0 && v.record[record - 1u] == step + 1u)) {
             record--;
@@ -405,36 +392,45 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
                 if (k == mine.odd) lam[k][2] = lam[k][3] = 0.0f;
             }
         }
+        if (MODE != MK_HARD) mk_codes<PAIRS>(mine, row_codes, W, codes); /* no registers to have them a step ahead */
+        uint32_t arrivals[PAIRS];
         float k_sum[3] = {0.0f, 0.0f, 0.0f}, d_sum[2] = {0.0f, 0.0f};
         LG_UNROLL
         for (int k = 0; k < PAIRS; k++) {
-            lg_block gumbel = {{0, 0, 0, 0}};
+            if (k >= mine.pairs) continue;
             float weight[2] = {1.0f, 1.0f};
-            if (SLOPE == MK_AVERAGE)
+            if (MODE == MK_AVERAGE)
                 lg_mk_mean_weights(v, &head->fit, fit_id, replicate, step, (first + (uint32_t)k) * W + j, codes[k],
                                    counts[k], weight);
-            if (SLOPE == MK_SOFT)
-                gumbel = lg_draw(key, LG_STREAM_MK_GUMBEL, fit_id, replicate, step, (first + (uint32_t)k) * W + j);
             counts[k] = lg_mk_unfire(head, codes[k], counts[k]);
-            lg_mk_adjoint<SLOPE>(head, codes[k], counts[k], 0u, gumbel.w[0], gumbel.w[1], weight[0], &lam[k][0], k_sum);
-            lg_mk_adjoint<SLOPE>(head, codes[k], counts[k], 1u, gumbel.w[2], gumbel.w[3], weight[1], &lam[k][2], k_sum);
-            excited[k] = lg_mk_excited_word(codes[k]);
+            if (MODE == MK_SOFT) {
+                const lg_block g =
+                    lg_draw(key, LG_STREAM_MK_GUMBEL, fit_id, replicate, step, (first + (uint32_t)k) * W + j);
+                weight[0] = lg_mk_soft_weight(&head->fit, codes[k], counts[k], 0u, g.w[0], g.w[1]);
+                weight[1] = lg_mk_soft_weight(&head->fit, codes[k], counts[k], 1u, g.w[2], g.w[3]);
+            }
+            lg_mk_adjoint(head, codes[k], counts[k], 0u, weight[0], &lam[k][0], k_sum);
+            lg_mk_adjoint(head, codes[k], counts[k], 1u, weight[1], &lam[k][2], k_sum);
         }
-        mk_backward_put<PAIRS>(band, mine, planes, e, adjoint, j, excited, lam);
+        mk_backward_put<PAIRS>(band, mine, planes, e, adjoint, j, codes, lam);
         row_codes -= tape_step;
-        if (s > 0) mk_codes<PAIRS>(mine, row_codes, W, codes); /* on its way while the others work */
+        if (MODE == MK_HARD && s > 0) mk_codes<PAIRS>(mine, row_codes, W, codes); /* on its way while the others work */
         if (CLUSTER) lg_blocks_sync();
         else __syncthreads();
         const mk_back *a = &head->back[batch][slot][0], *b = &head->back[batch][slot][1];
-        const uint32_t *own = (const uint32_t *)(memory + e) + (j + 1u) * planes.pitch + mine.first + 1u;
-        const float *site = (const float *)(memory + adjoint) + (j + 1u) * planes.sites_pitch + 2u * mine.first + 1u,
-                    *from_a = site - a->jump.from, *from_b = site + planes.sites - b->jump.from;
-        lg_mk_direction_sums<PAIRS>(own, planes.pitch, mine.odd, a->sums, b->sums, lam, d_sum);
-        lg_mk_arrivals<PAIRS>(own, a->jump, b->jump, mine.odd, arrivals);
+        const uint32_t *own = (const uint32_t *)(memory + e) + j * planes.pitch + mine.first + 1u;
+        const float *site = (const float *)(memory + adjoint) + j * planes.sites_pitch + 2u * mine.first + 1u,
+                    *from_a = site + lg_mk_beside(mine, -a->jump.column) * (int)planes.sites_pitch - a->jump.row,
+                    *from_b = site + lg_mk_beside(mine, -b->jump.column) * (int)planes.sites_pitch - b->jump.row +
+                              planes.sites;
+        lg_mk_direction_sums<PAIRS>(mine, own, planes.pitch, a->sums, b->sums, lam, d_sum);
+        for (int i = 0; i < 3; i++) total[LG_MK_K1 + i] += (double)k_sum[i];
+        for (int i = 0; i < 2; i++) total[LG_MK_D_A + i] += (double)d_sum[i];
+        lg_mk_arrivals<PAIRS>(mine, own, planes.pitch, a->jump, b->jump, arrivals);
         LG_UNROLL
         for (int k = 0; k < PAIRS; k++) {
             if (k >= mine.pairs) continue;
-            counts[k] += excited[k] - arrivals[k];
+            counts[k] += own[k] - arrivals[k];
             const uint32_t left = v.capacity * 0x01010101u - counts[k];
             LG_UNROLL
             for (uint32_t row = 0; row < 2u; row++) {
@@ -443,8 +439,6 @@ static __global__ void LG_THREADS(MK_THREADS, 1)
                 if ((counts[k] & of_b) && (left & of_b)) lam[k][2u * row + 1u] = from_b[2 * k + (int)row];
             }
         }
-        for (int i = 0; i < 3; i++) total[LG_MK_K1 + i] += (double)k_sum[i];
-        for (int i = 0; i < 2; i++) total[LG_MK_D_A + i] += (double)d_sum[i];
         if (planes.buffers > 1u) continue;
         if (CLUSTER) lg_blocks_sync();
         else __syncthreads();
@@ -504,17 +498,17 @@ void lg_mk_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_
     else mk_launch_forward<false>(b, v, step0, steps, from, to, tape, checkpoint);
 }
 
-template <int SLOPE>
+template <int MODE>
 static void mk_launch_backward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *state,
                                const uint16_t *tape)
 {
     const mk_shape s = mk_shape_of(b->job, b->device, true);
     const mk_planes p = mk_planes_of(v.W, &s);
     if (s.pairs == 1)
-        mk_launch(b, v, s, mk_backward<1, false, SLOPE>, mk_backward<1, true, SLOPE>, p, step0, steps, state, tape);
+        mk_launch(b, v, s, mk_backward<1, false, MODE>, mk_backward<1, true, MODE>, p, step0, steps, state, tape);
     else if (s.pairs == 2)
-        mk_launch(b, v, s, mk_backward<2, false, SLOPE>, mk_backward<2, true, SLOPE>, p, step0, steps, state, tape);
-    else mk_launch(b, v, s, mk_backward<4, false, SLOPE>, mk_backward<4, false, SLOPE>, p, step0, steps, state, tape);
+        mk_launch(b, v, s, mk_backward<2, false, MODE>, mk_backward<2, true, MODE>, p, step0, steps, state, tape);
+    else mk_launch(b, v, s, mk_backward<4, false, MODE>, mk_backward<4, false, MODE>, p, step0, steps, state, tape);
 }
 
 void lg_mk_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *state,

@@ -72,11 +72,10 @@ static __device__ inline uint32_t lg_mk_excite(uint32_t N, lg_block b, uint32_t 
 struct mk_mine {
     uint32_t first; /* of the band's pairs */
     int pairs;
-    int last;    /* which of them is the band's last one, or none of 0 .. pairs - 1 */
-    int odd;     /* which one lacks its second row, or -1 */
-    bool edge;   /* the band's first or last pair is among them */
-    bool across; /* the column is at the left or right edge */
-    int mirror;  /* columns from there to the halo that mirrors it */
+    int last;        /* which of them is the band's last one, or none of 0 .. pairs - 1 */
+    int odd;         /* which one lacks its second row, or -1 */
+    bool edge;       /* the band's first or last pair is among them */
+    int left, right; /* columns to those beside it on the torus */
 };
 
 static __device__ inline mk_mine lg_mk_mine(const mk_band &band, uint32_t W, int most)
@@ -88,66 +87,64 @@ static __device__ inline mk_mine lg_mk_mine(const mk_band &band, uint32_t W, int
             left - 1,
             (band.rows & 1u) && left <= most ? left - 1 : -1,
             pairs > 0 && (first == 0 || left <= most),
-            j == 0 || j + 1u == W,
-            j == 0 ? (int)W : -(int)W};
+            j == 0 ? (int)W - 1 : -1,
+            j + 1u == W ? 1 - (int)W : 1};
+}
+
+static __device__ inline int lg_mk_beside(const mk_mine &mine, int column)
+{
+    return column < 0 ? mine.left : (column > 0 ? mine.right : 0);
 }
 
 /* ---- planes of words -------------------------------------------------------------------------------------------- */
 
-/* A band's excitations: columns -1 .. W of words, pairs -1 .. pairs, the halo being the torus or the neighbouring bands.
- * Columns are an odd number of words apart, so that threads side by side use different banks while a thread's own pairs, one
- * below the other, are constant offsets. */
+/* A band's excitations: columns of words, pairs -1 .. pairs, of which the first and last mirror the torus or the neighbouring
+ * bands. Columns are an odd number of words apart, so that threads side by side use different banks while a thread's own
+ * pairs, one below the other, are constant offsets. */
 static __host__ __device__ inline uint32_t lg_mk_pitch(uint32_t rows)
 {
     return (rows + 2u) | 1u;
 }
 
-/* What the move of a species' excitations brings to a thread's pairs k = 0, 1, ..: the words w_k, w_k+1 one below the other
- * as one, w_k lower, shifted right by `shift`; w_0 is `offset` words from the first pair's own. For a move from above w_0 is
- * the pair above and the shift 16 bits: row 0 reads row 1 above it, row 1 row 0 of its own pair. */
+/* A species' move. What it brings to a thread's pairs k = 0, 1, .. are the words w_k, w_k+1, one below the other, as one, w_k
+ * lower, shifted right: for a move from above w_0 is the pair above and the shift 16 bits, since row 0 reads row 1 above it and
+ * row 1 row 0 of its own pair; from below w_0 is its own pair. */
 struct alignas(16) mk_jump {
-    int offset;
-    uint32_t shift;
-    int row;
-    int from; /* backward: what a site's excitation moved it by in a plane of adjoints */
+    int row, column; /* T(E)(i, j) = E(i + row, j + column) */
+    uint32_t shift, unused;
 };
 
-static __device__ inline mk_jump lg_mk_jump(int row, int column, uint32_t pitch, uint32_t sites_pitch)
+static __device__ inline mk_jump lg_mk_jump(int row, int column)
 {
-    return {column * (int)pitch - (row < 0 ? 1 : 0), row == 0 ? 0u : 16u, row, column * (int)sites_pitch + row};
+    return {row, column, row == 0 ? 0u : 16u, 0u};
 }
 
 template <int PAIRS>
-static __device__ inline void lg_mk_arrivals(const uint32_t *own, const mk_jump &a, const mk_jump &b, int odd,
-                                             uint32_t *arrivals)
+static __device__ inline void lg_mk_arrivals(const mk_mine &mine, const uint32_t *own, uint32_t pitch, const mk_jump &a,
+                                             const mk_jump &b, uint32_t *arrivals)
 {
-    uint32_t from_a = own[a.offset], from_b = own[b.offset];
+    const uint32_t *of_a = own + lg_mk_beside(mine, a.column) * (int)pitch - (a.row < 0 ? 1 : 0),
+                   *of_b = own + lg_mk_beside(mine, b.column) * (int)pitch - (b.row < 0 ? 1 : 0);
+    uint32_t from_a = of_a[0], from_b = of_b[0];
     LG_UNROLL
     for (int k = 0; k < PAIRS; k++) {
-        const uint32_t next_a = own[a.offset + k + 1], next_b = own[b.offset + k + 1];
+        const uint32_t next_a = of_a[k + 1], next_b = of_b[k + 1];
         arrivals[k] = (__funnelshift_r(from_a, next_a, a.shift) & 0x00ff00ffu) |
                       (__funnelshift_r(from_b, next_b, b.shift) & 0xff00ff00u);
         from_a = next_a;
         from_b = next_b;
     }
     /* A lattice of odd height ends in half a pair: below its row 0 comes row 0 of the word below, and nothing in its row 1. */
-    if (LG_SELDOM(odd >= 0)) {
+    if (LG_SELDOM(mine.odd >= 0)) {
         LG_UNROLL
         for (int k = 0; k < PAIRS; k++) {
-            if (k != odd) continue;
+            if (k != mine.odd) continue;
             uint32_t w = arrivals[k] & 0xffffu;
-            if (a.row > 0) w = (w & 0xff00u) | (own[a.offset + k + 1] & 0x00ffu);
-            if (b.row > 0) w = (w & 0x00ffu) | (own[b.offset + k + 1] & 0xff00u);
+            if (a.row > 0) w = (w & 0xff00u) | (of_a[k + 1] & 0x00ffu);
+            if (b.row > 0) w = (w & 0x00ffu) | (of_b[k + 1] & 0xff00u);
             arrivals[k] = w;
         }
     }
-}
-
-/* Writes a word (or the like) and, from a column at the edge, the halo that mirrors it. */
-template <class T> static __device__ inline void lg_mk_put(T *to, bool across, int mirror, T value)
-{
-    to[0] = value;
-    if (across) to[mirror] = value;
 }
 
 /* ---- reaction --------------------------------------------------------------------------------------------------- */
@@ -235,9 +232,9 @@ static __device__ inline uint32_t lg_mk_tape_excited(uint32_t word)
 
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
-/* dy/dp of a reaction in the backward kernels: 1 (ste); of one draw of the Gumbel noise (gs); the mean over several, of the
- * reactions or the directions or both (gr). */
-enum mk_slope_of_draw { MK_HARD, MK_SOFT, MK_AVERAGE };
+/* dy/dp of a draw in the backward kernels: 1 (ste); of one draw of the Gumbel noise (gs); the mean over several, of the reactions
+ * or the directions or both (gr). */
+enum mk_mode { MK_HARD, MK_SOFT, MK_AVERAGE };
 
 /* A reaction's adjoint with x, y, z = y - 1 or 1 of lg_mk_count_gradient, I = x y z, s = +1 for even channels and -1 for odd:
  *   s dI/dn = -(y z - c x (y + z)), c = 1 where I has the factor y - 1, else 0;   s dI/dm = +x (channels 2, 3), -x (4, 5), 0
@@ -285,11 +282,10 @@ static __device__ inline void lg_mk_tabulate_back(const lg_mk_fit *fit, uint32_t
 
 template <bool AVERAGE>
 static __device__ inline void lg_mk_back(const lg_mk_fit *fit, lg_key key, uint32_t fit_id, uint32_t replicate,
-                                         uint32_t step, int species, uint32_t pitch, uint32_t sites_pitch,
-                                         mk_back *back)
+                                         uint32_t step, int species, mk_back *back)
 {
     lg_mk_weights<AVERAGE>(fit, key, fit_id, replicate, step, species, &back->move);
-    back->jump = lg_mk_jump(back->move.row, back->move.column, pitch, sites_pitch);
+    back->jump = lg_mk_jump(back->move.row, back->move.column);
     float w[LG_MK_DIRECTIONS];
     LG_UNROLL
     for (int q = 0; q < LG_MK_DIRECTIONS; q++) w[q] = back->move.w[q];
@@ -324,47 +320,51 @@ static __device__ inline uint32_t lg_mk_unfire(const mk_backward_head *head, uin
     return counts;
 }
 
-/* The reaction of the site in row 0 or 1 of a pair, `counts` before it: adds to dL/dk and carries its adjoint lam[2] (A, B) to
- * the state before. g0, g1: its Gumbel words (MK_SOFT); weight: dy/dp (MK_AVERAGE). */
-template <int SLOPE>
-static __device__ inline void lg_mk_adjoint(const mk_backward_head *head, uint32_t codes, uint32_t counts, uint32_t row,
-                                            uint32_t g0, uint32_t g1, float weight, float *lam, float *k_sum)
+/* Weight of the reaction of the site in row 0 or 1 of a pair, `counts` before it (estimator gs; g0, g1: its Gumbel words). */
+static __device__ inline float lg_mk_soft_weight(const lg_mk_fit *fit, uint32_t codes, uint32_t counts, uint32_t row,
+                                                 uint32_t g0, uint32_t g1)
 {
-    const lg_mk_fit *fit = &head->fit;
+    const uint32_t c = codes >> (8u * row + LG_MK_TAPE_CHANNEL) & 7u, fired = codes >> (8u * row + 5u) & 1u,
+                   count = lg_mk_count(c, counts >> 16u * row & 255u, counts >> (16u * row + 8u) & 255u, fit->capacity);
+    const double p = fit->exact[c >> 1] * count;
+    return lg_gs_weight((float)p, (float)(1.0 - p), (int)fired, lg_exponential(g0), lg_exponential(g1), fit->inv_tau);
+}
+
+/* That reaction's adjoint: adds to dL/dk and carries lam[2] (A, B) to the state before. */
+static __device__ inline void lg_mk_adjoint(const mk_backward_head *head, uint32_t codes, uint32_t counts, uint32_t row,
+                                            float weight, float *lam, float *k_sum)
+{
     const uint32_t c = codes >> (8u * row + LG_MK_TAPE_CHANNEL) & 7u,
-                   bytes = __byte_perm(counts, fit->capacity * 0x01010101u - counts, row ? 0x7632 : 0x5410);
+                   bytes = __byte_perm(counts, head->fit.capacity * 0x01010101u - counts, row ? 0x7632 : 0x5410);
     const mk_slope slope = head->slope[c];
     const mk_pick pick = head->pick[c];
     const float x = lg_mk_byte_float(bytes, pick.x), y = lg_mk_byte_float(bytes, pick.y),
                 z = fmaf(slope.cubic, y, pick.offset), yz = y * z, count = x * yz,
                 dn = fmaf(-slope.cubic * x, y + z, yz);
-    float l = c > 3u ? lam[1] : lam[0];
-    if (SLOPE == MK_AVERAGE) l *= weight;
-    if (SLOPE == MK_SOFT)
-        l *= lg_gs_weight(fit->rate[c >> 1] * count, (float)(1.0 - fit->exact[c >> 1] * (double)count),
-                          (int)(codes >> (8u * row + 5u) & 1u), lg_exponential(g0), lg_exponential(g1), fit->inv_tau);
+    const float l = (c > 3u ? lam[1] : lam[0]) * weight;
     const float dk = l * count * slope.unit;
-    if (c < 2u) k_sum[0] += dk;
-    else if (c < 4u) k_sum[1] += dk;
-    else k_sum[2] += dk;
+    k_sum[0] += c < 2u ? dk : 0.0f;
+    k_sum[1] += c >= 2u && c < 4u ? dk : 0.0f;
+    k_sum[2] += c >= 4u ? dk : 0.0f;
     lam[0] = fmaf(l * slope.rate, dn, lam[0]);
     lam[1] = fmaf(l * slope.cross, x, lam[1]);
 }
 
 /* sum_q w_q E_q of both species at a thread's 2 PAIRS sites, times their adjoints, added to d_sum. */
 template <int PAIRS>
-static __device__ inline void lg_mk_direction_sums(const uint32_t *own, uint32_t pitch, int odd, const mk_sums *a,
-                                                   const mk_sums *b, const float (*lam)[4], float *d_sum)
+static __device__ inline void lg_mk_direction_sums(const mk_mine &mine, const uint32_t *own, uint32_t pitch,
+                                                   const mk_sums *a, const mk_sums *b, const float (*lam)[4],
+                                                   float *d_sum)
 {
+    const uint32_t *left = own + mine.left * (int)pitch, *right = own + mine.right * (int)pitch;
     uint32_t
         patterns[PAIRS + 2]; /* of the pair above, the thread's own and the pair below; 16 times, to address a table */
     LG_UNROLL
-    for (int k = 0; k < PAIRS + 2; k++)
-        patterns[k] = own[k - 1 - (int)pitch] * 16u + own[k - 1] * 32u + own[k - 1 + (int)pitch] * 64u;
-    if (LG_SELDOM(odd >= 0)) { /* below half a pair's row 0 comes row 0 of the word below */
+    for (int k = 0; k < PAIRS + 2; k++) patterns[k] = left[k - 1] * 16u + own[k - 1] * 32u + right[k - 1] * 64u;
+    if (LG_SELDOM(mine.odd >= 0)) { /* below half a pair's row 0 comes row 0 of the word below */
         LG_UNROLL
         for (int k = 0; k < PAIRS; k++)
-            if (k == odd) patterns[k + 1] = (patterns[k + 1] & 0xffffu) | patterns[k + 2] << 16;
+            if (k == mine.odd) patterns[k + 1] = (patterns[k + 1] & 0xffffu) | patterns[k + 2] << 16;
     }
     LG_UNROLL
     for (uint32_t species = 0; species < 2u; species++) {

@@ -361,8 +361,7 @@ static void check_fit(tester *t, const lg_job *job)
         same_bytes(t, params, end, P * sizeof(double), "the same fit twice, once resumed: parameters");
         check_update(t, batch, job, rows);
         check_row(t, batch, job, rows, state);
-        /* parts of a tape kept in segments are added segment by segment, and a fit alone has its tape whole */
-        if (job->fit_optimizer && !job->memory_limit) check_fit_alone(t, job, rows);
+        if (job->fit_optimizer) check_fit_alone(t, job, rows);
     }
     if (batch) b->destroy(batch);
     if (second) b->destroy(second);
@@ -373,11 +372,10 @@ static void check_fit(tester *t, const lg_job *job)
     free(state);
 }
 
-/* Kernels whose sums go on from segment to segment give the bytes of a whole tape. The cpu backend and mk.cu do not. */
+/* Where the tape is cut shows in no byte of a gradient, but that the cpu backend adds SI's parts segment by segment. */
 static bool sums_go_on(const tester *t, const lg_job *job)
 {
-    const bool cuda = !strcmp(t->backend->name, "cuda"), block = job->height * job->width <= 16384 && job->width <= 512;
-    return cuda && (job->model->id == LG_MODEL_SI || !block);
+    return job->model->id == LG_MODEL_MK || !strcmp(t->backend->name, "cuda");
 }
 
 /* A tape kept in segments against a whole one. */
