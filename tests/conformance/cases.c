@@ -136,9 +136,8 @@ const lg_case lg_cases[] = {
     {"tau-prw", PRW, T(trajectory), L(sse), E(gr), 2.0, 0, 0, 0, 0, {0.3, 0.4}, 2, 150, 6, 1, false, false, PATHWISE(false, gr, 2, 0.3)},
 
     {"score-mk", MK, T(stability), L(log_sse), E(ste), 1.0, 9, 8, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 3, 6, 1, false, false, SCORE(false)},
-    {"score-mk-mse", MK, T(stability), L(mse), E(ste), 1.0, 11, 8, 50, 3.0, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 3, 6, 1, false, false, SCORE(false)},
     {"score-mk-cluster", MK, T(stability), L(sse), E(ste), 1.0, 16, 16, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 4, 1, false, false, SCORE(false)},
-    {"score-mk-two-pairs", MK, T(stability), L(sse), E(ste), 1.0, 36, 30, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 17, 1, 1, false, false, SCORE(false)},
+    {"score-mk-two-pairs", MK, T(stability), L(mse), E(ste), 1.0, 36, 30, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 17, 1, 1, false, false, SCORE(false)},
     {"score-mk-large", MK, T(stability), L(mse), E(ste), 1.0, 3, 514, 50, 0.8, {0.9, 0.4, 0.98, 0.3, 0.2}, 1, 2, 3, 1, false, false, SCORE(false)},
     {"score-mk-pairs", MK, T(transition), L(sse), E(ste), 1.0, 14, 19, 50, 0.4, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 3, 1, 9, false, false, SCORE(true)},
     {"score-mk-pairs-mse", MK, T(transition), L(mse), E(ste), 1.0, 10, 40, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 7, false, false, SCORE(false)},
@@ -153,7 +152,7 @@ const lg_case lg_cases[] = {
     {"score-si-state-log", SI, T(stability), L(log_sse), E(ste), 1.0, 15, 31, 1, 0, {0.05}, 1, 3, 4, 1, false, false, SCORE(false)},
     {"score-si-all", SI, T(stability), L(sse), E(ste), 1.0, 12, 40, 1, 0, {1.0}, 1, 2, 2, 1, false, false, SCORE(false)},
     {"score-si-large", SI, T(trajectory), L(stat), E(ste), 1.0, 129, 130, 1, 0, {0.05}, 1, 2, 2, 1, false, false, SCORE(false)},
-    {"score-prw", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.4}, 2, 150, 9, 1, false, false, SCORE(true)},
+    {"score-prw", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.4}, 2, 150, 6, 1, false, false, SCORE(true)},
     {"score-prw-long", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.8}, 1, 41, 37, 1, false, true, SCORE(false)},
 };
 /* clang-format on */
