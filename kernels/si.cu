@@ -9,7 +9,7 @@
  * join their new bits by shuffles. Random blocks are drawn only where an unaware site has an aware neighbour.
  * Here: lattices up to SI_BLOCK_SITES, one block per (fit, replicate), all steps in one launch, two buffers in shared
  * memory and one barrier a step; backward with adjoints in shared memory and two barriers a step. si_large.cu: larger
- * lattices, a launch a step, and one-step pairs of any size.
+ * lattices and one-step pairs of any size.
  *
  * Memory: an eighth of a byte a site of state, and as much a step for the states the backward pass walks through.
  * Randomness: streams SI_SITE (four sites a block) and SI_GUMBEL (two sites a block; estimators gs, gr), counters as in

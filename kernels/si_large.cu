@@ -7,7 +7,7 @@
  * writes in the same launch. In groups of four sites, step s computes (32 + 2 d) (32 + 2 ceil(d / 4)) of them with
  * d = S - s - 1, against 32 x 32: 6 % more than needed with S = 2, 15 % with S = 4, 32 % with S = 8. A launch costs some
  * microseconds, a step of 2^22 sites at 3e11 sites/s lasts 14: up to there four steps a launch, beyond it one, where
- * nothing is computed twice and reading and writing 1/4 byte a site is a fiftieth of the time.
+ * nothing is computed twice and reading and writing a third of a byte a site is a fiftieth of the time.
  * Method score: each warp has the same rows of its tile in every launch; it adds a step's scores by a fixed tree and the steps one
  * after the other into its own slot of v.part, whatever the steps a launch.
  * Determinism: sums of integers; a block of the pairs adds its sites by a fixed tree into its own slot of v.part. */

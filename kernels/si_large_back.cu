@@ -4,7 +4,7 @@
  * it gives to its neighbours, g, and adds the eight neighbours' g to those within d - 1. Adjoints and g lie in shared memory;
  * the states before each step are read from the tape. Only the tile's own sites count for dL/dbeta.
  * Work, in groups of four sites as in si_large.cu: 13 % more than needed with one step a launch, 16 % with two, 23 % with
- * four. Global memory, in bytes a site and step: 9.0 with one step a launch (8.7 of them adjoints), 4.9 with two, 2.8 with
+ * four. Global memory, in bytes a site and step: 8.5 with one step a launch (8.3 of them adjoints), 4.5 with two, 2.6 with
  * four; a launch for each half of a step, as it would be without the region around the tile, moves 24. So: four steps where a
  * step is short (si_tile_steps), else two.
  * Determinism: each warp has the same rows of its tile in every launch. It adds a step's sites by a fixed tree and the steps
