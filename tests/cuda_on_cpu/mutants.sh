@@ -144,6 +144,8 @@ mutant mk_large.cu score-mk-curve "score taken before the steps that lead to the
 mutant mk.cuh:mk.cu score-mk "score at the state after the reaction" '/lg_mk_add_score(/,/^}/ s|counts -= .*;|;|'
 mutant mk.cu score-mk-cluster "blocks of a cluster share a slot of scores" 's|(size_t)fr \* v.grad_parts + band.rank|(size_t)fr * v.grad_parts|'
 mutant mk_large.cu score-mk-large "scores of the sites around a tile" 's|SCORE \&\& p.far_1 == 0|SCORE \&\& p.far_1 < reach|'
+mutant si_large.cu score-si-large "scores of the rows around a tile" 's|SCORE \&\& i >= 0 \&\& i < (int)t.rows|SCORE|'
+mutant si_large.cu score-si-large "launches do not hand their scores on" 's|SCORE \&\& step > 0 ? \*part : 0.0|0.0|'
 mutant si.cuh:si.cu score-si-state "scores of aware sites" 's|if (asked >> s \& 1u) \*score|if (g.n[0] >> (g.shift + s) \& 1u) *score|'
 mutant prw.cu score-prw "scores of velocities that were not taken" 's|resampled\[a\] ? lg_prw_velocity_score(fit, w) : 0.0f|lg_prw_velocity_score(fit, w)|'
 mutant prw.cu score-prw-long "missing barrier before the scores are read" '/const double mean = 0.5/,/out\[(size_t)(record/ s|__syncthreads();||'
