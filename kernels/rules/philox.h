@@ -24,10 +24,13 @@ typedef struct lg_key {
 
 enum { LG_PHILOX_ROUNDS = 10 };
 
+#define LG_PHILOX_W0 0x9E3779B9u
+#define LG_PHILOX_W1 0xBB67AE85u
+
 /* The keys of round r: key + r (W0, W1). */
 LG_RULE lg_key lg_philox_key(lg_key key, uint32_t round)
 {
-    lg_key k = {{key.k[0] + round * 0x9E3779B9u, key.k[1] + round * 0xBB67AE85u}};
+    lg_key k = {{key.k[0] + round * LG_PHILOX_W0, key.k[1] + round * LG_PHILOX_W1}};
     return k;
 }
 
@@ -50,13 +53,24 @@ LG_RULE lg_block lg_philox_round(lg_block c, lg_key k)
 
 LG_RULE lg_block lg_philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, lg_key key)
 {
-    lg_block b = {{c0, c1, c2, c3}};
+    uint32_t k0 = key.k[0], k1 = key.k[1];
 #ifdef __CUDACC__
 #pragma unroll
 #else
 #pragma GCC unroll 10
 #endif
-    for (uint32_t round = 0; round < LG_PHILOX_ROUNDS; round++) b = lg_philox_round(b, lg_philox_key(key, round));
+    for (int round = 0; round < LG_PHILOX_ROUNDS;
+         round++) { /* lg_philox_round in scalars: nvcc needs fewer registers */
+        const uint64_t p0 = lg_philox_product0(c0), p1 = lg_philox_product1(c2);
+        const uint32_t hi0 = (uint32_t)(p0 >> 32), hi1 = (uint32_t)(p1 >> 32);
+        c0 = hi1 ^ c1 ^ k0;
+        c1 = (uint32_t)p1;
+        c2 = hi0 ^ c3 ^ k1;
+        c3 = (uint32_t)p0;
+        k0 += LG_PHILOX_W0;
+        k1 += LG_PHILOX_W1;
+    }
+    lg_block b = {{c0, c1, c2, c3}};
     return b;
 }
 
