@@ -115,7 +115,7 @@ const lg_case lg_cases[] = {
     {"gr-mk-large", MK, T(stability), L(mse), E(gr), 1.0, 3, 514, 50, 0.018, {0.9, 0.4, 0.98, 0.3, 0.2}, 1, 1, 2, 1, false, false, PATHWISE(false, gr, 2, 0)},
     {"gr-mk-pairs", MK, T(transition), L(sse), E(gr), 1.0, 10, 13, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 6, 1, 7, false, false, PATHWISE(true, gr, 3, 0)},
     {"gr-mk-pairs-mse", MK, T(transition), L(mse), E(gr), 1.0, 10, 40, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 7, false, false, PATHWISE(false, gr, 64, 0)},
-    {"gr-mk-curve", MK, T(trajectory), L(stat), E(gr), 1.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 40, 2, true, false, PATHWISE(false, gr, 3, 0)},
+    {"gr-mk-curve", MK, T(trajectory), L(stat), E(gr), 1.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 64, 2, true, false, PATHWISE(false, gr, 3, 0)},
     {"gr-mk-form", MK, T(formation), L(stat), E(gr), 1.0, 8, 10, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 10, 1, false, false, PATHWISE(false, gr, 3, 0)},
     {"gr-si-pairs", SI, T(transition), L(sse), E(gr), 1.0, 9, 37, 1, 0, {0.4}, 2, 3, 1, 9, false, false, PATHWISE(false, ste, 3, 0)},
     {"gr-si-pairs-mse", SI, T(transition), L(mse), E(gr), 0.5, 12, 40, 1, 0, {0.4}, 1, 4, 1, 5, false, false, PATHWISE(false, ste, 2, 0)},
