@@ -37,6 +37,7 @@ log=$build/checks.log
 : >"$log"
 echo "device,model,work,fits,replicates,seconds,rate,unit" >"$csv"
 checks=
+child=
 failed=0
 
 # ---- report ---------------------------------------------------------------------------------------------------------
@@ -94,6 +95,7 @@ note() { # note WHAT RESULT
 }
 
 interrupted() {
+    [ -z "$child" ] || kill "$child" 2>/dev/null
     note "the script" "interrupted"
     exit 1
 }
@@ -113,7 +115,9 @@ check() {
         note "$what" "not run: no time left"
         return 1
     fi
-    timeout -k 5 "$limit" "$@" >>"$log" 2>&1
+    timeout -k 5 "$limit" "$@" >>"$log" 2>&1 & # in the background, so that a signal is heard at once
+    child=$!
+    wait "$child"
     status=$?
     case $status in
     0) result=passed ;;

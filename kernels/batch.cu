@@ -31,6 +31,13 @@ size_t lg_cuda_rows(const lg_job *job)
     return fit > 1024 ? 1024 : (fit < least ? least : fit);
 }
 
+/* Is the Gumbel noise of some draw drawn several times? SI has no draws among several classes. */
+static bool averages(const lg_job *job)
+{
+    return job->method == LG_GRADIENT_pathwise &&
+           (job->binary == LG_ESTIMATOR_gr || (job->categorical == LG_ESTIMATOR_gr && job->model->id != LG_MODEL_SI));
+}
+
 static size_t make_layout(const lg_job *job, const lg_device *device, bool gradients, uint32_t segment, lg_layout *l)
 {
     const size_t F = job->fits, P = (size_t)job->model->params, K = lg_job_statistics(job);
@@ -44,6 +51,7 @@ static size_t make_layout(const lg_job *job, const lg_device *device, bool gradi
     l->bytes[LG_BUF_FIT_STATE] = l->bytes[LG_BUF_RESTORED] = F * sizeof(lg_fit_state);
     l->bytes[LG_BUF_PARAMS] = l->bytes[LG_BUF_GRADIENT] = F * P * sizeof(double);
     l->bytes[LG_BUF_LOSS] = l->bytes[LG_BUF_SLOPE] = F * sizeof(double);
+    l->bytes[LG_BUF_REDRAW] = gradients && averages(job) ? job->draws * sizeof(lg_key) : 0;
     l->bytes[LG_BUF_ROWS] = gradients ? lg_cuda_rows(job) * F * (P + 3) * sizeof(double) : 0;
     l->bytes[LG_BUF_START] = pool_bytes(job, l, false);
     l->bytes[LG_BUF_TARGET] = pool_bytes(job, l, true);
@@ -135,9 +143,15 @@ static void fill_view(lg_dbatch *b)
     v->v0_const = job->v0_const;
     v->loss = job->loss;
     v->estimator = job->binary;
+    v->categorical = job->categorical;
+    v->draws = job->draws;
+    v->average = b->gradients && averages(job);
+    v->scores = lg_cuda_scores(job, b->gradients);
     v->seed = job->seed;
     v->gamma = job->gamma;
     v->tau = job->tau;
+    v->tau_end = job->tau_end;
+    v->last = lg_job_last(job);
     v->clock = (const lg_clock *)m[LG_BUF_CLOCK];
     v->noise_fit = (const uint32_t *)m[LG_BUF_NOISE_FIT];
     v->resample = (const uint32_t *)m[LG_BUF_RESAMPLE];
@@ -166,12 +180,15 @@ static void fill_view(lg_dbatch *b)
     v->checkpoint = (uint8_t *)m[LG_BUF_CHECKPOINT];
     v->adjoint = (float *)m[LG_BUF_ADJOINT];
     v->adjoint2 = (float *)m[LG_BUF_ADJOINT2];
+    v->carry = (double *)m[LG_BUF_CARRY];
     v->sums = (lg_u64 *)m[LG_BUF_SUMS];
     v->error = (lg_u64 *)m[LG_BUF_ERROR];
     v->replicate_stat = (double *)m[LG_BUF_REPLICATE_STAT];
     v->stat = (double *)m[LG_BUF_STAT];
     v->stat_adjoint = (double *)m[LG_BUF_STAT_ADJOINT];
     v->part = (double *)m[LG_BUF_PART];
+    v->redraw = (lg_key *)m[LG_BUF_REDRAW];
+    v->score = (double *)m[LG_BUF_SCORE];
     v->own = job->own.function != NULL;
     v->own_adjoint = (const float *)m[LG_BUF_OWN_ADJOINT];
     v->formation = v->own || job->task == LG_TASK_formation;
@@ -242,6 +259,7 @@ cudaError_t lg_cuda_set_clock(lg_dbatch *b, uint64_t iteration)
 {
     const lg_clock clock = {iteration, 0};
     const cudaError_t error = lg_cuda_put(b, LG_BUF_CLOCK, &clock);
+    if (!error && b->view.tau_end > 0.0) lg_cuda_prepare(b); /* for the temperature of this iteration */
     return error ? error : cudaStreamSynchronize(b->stream);
 }
 
@@ -281,6 +299,7 @@ static lg_status put_waves(lg_context *ctx, lg_dbatch *b)
 static lg_status fill(lg_context *ctx, lg_dbatch *b)
 {
     const lg_job *job = b->job;
+    const lg_clock first = {0, 0};
     cudaError_t error = cudaStreamCreate(&b->stream);
     for (int i = 0; i < LG_BUF_COUNT && !error; i++) {
         if (!b->layout.bytes[i]) continue;
@@ -289,6 +308,7 @@ static lg_status fill(lg_context *ctx, lg_dbatch *b)
     }
     fill_view(b);
     if (!error && !lg_cuda_own_open(b)) return lg_fail(ctx, LG_ERR_MEMORY, "out of memory for recorded states");
+    if (!error) error = lg_cuda_put(b, LG_BUF_CLOCK, &first);
     if (!error) error = lg_cuda_put(b, LG_BUF_NOISE_FIT, job->noise_fit);
     if (!error) error = lg_cuda_put(b, LG_BUF_RESAMPLE, job->resample);
     if (!error) error = lg_cuda_put(b, LG_BUF_OPTIMIZER, job->fit_optimizer ? job->fit_optimizer : &job->optimizer);

@@ -22,7 +22,7 @@ trap 'rm -rf "$work"' EXIT
     echo "Resource use of the kernels, by kernels/check_ptxas.sh, nvcc $($nvcc --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')."
     echo "stack, spills: bytes a thread; dynamic shared memory is not included."
     echo
-    printf '%-6s %-24s %9s %6s %7s %7s\n' arch kernel registers stack stores loads
+    printf '%-6s %-28s %9s %6s %7s %7s\n' arch kernel registers stack stores loads
 } >"$work/table"
 for arch in "$@"; do
     # the device's half alone, all cores at it
@@ -39,7 +39,7 @@ for arch in "$@"; do
             case $kind in
             name) name=$(c++filt "$a" | sed -e 's/^void //' -e 's/(.*//' -e 's/, /,/g') ;;
             stack) stack=$a stores=$b loads=$c ;;
-            registers) printf '%-6s %-24s %9s %6s %7s %7s\n' "$arch" "$name" "$a" "$stack" "$stores" "$loads" >>"$work/rows" ;;
+            registers) printf '%-6s %-28s %9s %6s %7s %7s\n' "$arch" "$name" "$a" "$stack" "$stores" "$loads" >>"$work/rows" ;;
             esac
         done <"$work/facts"
     done

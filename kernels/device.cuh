@@ -22,9 +22,14 @@ struct lg_view {
     uint32_t H, W, species, capacity, pool, records, statistics;
     bool transition, v0_const, fit_optimizer;
     lg_loss loss;
-    lg_estimator estimator;
+    lg_estimator estimator, categorical; /* of binary draws, of draws among several classes */
+    uint32_t draws;
+    bool
+        average; /* estimator gr somewhere: kernels that average over the draws of v.redraw run in place of the others */
+    bool scores; /* method score: the forward pass adds up scores, estimator.cu makes the gradient of them */
     uint64_t seed;
-    double gamma, tau;
+    double gamma, tau, tau_end;
+    uint64_t last; /* iteration of tau_end */
 
     const lg_clock *clock;
     uint32_t offset;               /* iteration = clock->iteration + offset */
@@ -55,6 +60,7 @@ struct lg_view {
         *checkpoint; /* [segments - 1][FR] states before steps segment, 2 segment, ...; NULL: the whole tape is kept */
     float *adjoint;  /* dL/dstate between segments, or of large lattices: [FR][species][H][W] */
     float *adjoint2; /* large lattices: the second buffer of a step */
+    double *carry;   /* small MK lattices: sums of each thread between segments, [FR blocks][P][threads] */
     lg_u64 *sums;    /* [FR][species x 2] integer sums on the way to statistics (large lattices) */
     lg_u64 *error;   /* [FR] sum of (X - X_ref)^2; count: difference in newly aware sites; nll: [F][2][9] counts */
     double *replicate_stat; /* [FR][records][statistics]; PRW: [F][parts][steps][3] sums of MSD and Jacobian */
@@ -68,7 +74,10 @@ struct lg_view {
     lg_complex *spectrum;              /* [FR][2]: rows [H][nx], then n_k */
     uint8_t *snapshot;                 /* [records][FR][2][H][W] states at the records */
     double *stat_adjoint;              /* the same shape: dL/ds */
-    double *part;                      /* [FR][grad_parts][P] gradient contributions */
+    double *part;                      /* [FR][grad_parts][P] gradient contributions; method score: scores so far */
+    lg_key *redraw;                    /* estimator gr: [draws] keys of this iteration, lg_redraw_key */
+    double *score;                     /* [FR][moments][P] scores up to each record, or of the whole run;
+                        PRW: [F][parts][records][4] sums over walks of d S and d^2 S */
     double *residual, *normal; /* optimiser lm (gauss_newton.cu): [F][records][P + 1], [F][P + 1][P + 1]; else NULL */
     uint32_t parts;            /* blocks a lattice is spread over; PRW: blocks a fit's walkers are spread over */
     uint32_t grad_parts;
@@ -108,12 +117,15 @@ enum lg_buffer {
     LG_BUF_CHECKPOINT,
     LG_BUF_ADJOINT,
     LG_BUF_ADJOINT2,
+    LG_BUF_CARRY,
     LG_BUF_SUMS,
     LG_BUF_ERROR,
     LG_BUF_REPLICATE_STAT,
     LG_BUF_STAT,
     LG_BUF_STAT_ADJOINT,
     LG_BUF_PART,
+    LG_BUF_REDRAW,
+    LG_BUF_SCORE,
     LG_BUF_WAVES,
     LG_BUF_SPECTRUM,
     LG_BUF_SNAPSHOT,
@@ -141,6 +153,16 @@ struct lg_cuda_model {
     void (*backward)(lg_dbatch *b, const lg_view &v);
 };
 extern const lg_cuda_model lg_cuda_mk, lg_cuda_si, lg_cuda_prw;
+
+/* Moments at which a run's score is wanted: the records of statistics, else its end. */
+static inline uint32_t lg_cuda_moments(const lg_job *job)
+{
+    return job->target_stat ? job->records : 1u;
+}
+static inline bool lg_cuda_scores(const lg_job *job, bool gradients)
+{
+    return gradients && job->method == LG_GRADIENT_score;
+}
 
 enum { LG_GRAPH_ITERATIONS = 16, LG_GRAPH_LAUNCHES = 64 /* of an iteration worth capturing */ };
 
@@ -226,6 +248,12 @@ void lg_cuda_loss(lg_dbatch *b, const lg_view &v);
 void lg_cuda_finish(lg_dbatch *b, const lg_view &v,
                     bool update); /* gradient; update: optimiser, trace row, constants */
 void lg_cuda_tick(lg_dbatch *b, uint32_t iterations);
+
+/* estimator.cu. gr: the iteration's keys, before a forward pass that keeps its tape. Score: the scores of the draws of steps
+ * first .. end - 1, which end at moment `moment`; the gradient from the scores, in place of a backward pass. */
+void lg_cuda_redraw(lg_dbatch *b, const lg_view &v);
+void lg_cuda_score_moment(lg_dbatch *b, const lg_view &v, uint32_t moment, uint32_t first, uint32_t end);
+void lg_cuda_score_gradient(lg_dbatch *b, const lg_view &v);
 
 /* ---- device functions used by several kernels ------------------------------------------------------------------- */
 

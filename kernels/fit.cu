@@ -116,18 +116,29 @@ static __global__ void LG_THREADS(FIT_THREADS) fit_loss(lg_view v)
 
 /* ---- gradient and update ---------------------------------------------------------------------------------------- */
 
-static __device__ void prepare_fit(const lg_view &v, uint32_t f)
+/* Constants of a fit for iteration `ahead` after the clock's. */
+static __device__ void prepare_fit(const lg_view &v, uint32_t f, uint32_t ahead)
 {
     const double *p = v.params + (size_t)f * v.P;
-    if (v.mk) lg_mk_prepare(p, v.gamma, (int)v.capacity, v.tau, v.mk + f);
-    if (v.si) lg_si_prepare(p[0], log1p(-p[0]), v.tau, v.si + f);
-    if (v.prw) lg_prw_prepare(p[0], p[1], v.estimator, v.tau, v.prw + f);
+    const double tau = lg_temperature(v.tau, v.tau_end, v.last, v.clock->iteration + ahead);
+    if (v.mk) {
+        lg_mk_prepare(p, v.gamma, (int)v.capacity, tau, v.mk + f);
+        lg_mk_estimators(v.estimator, v.categorical, v.draws, v.mk + f);
+    }
+    if (v.si) {
+        lg_si_prepare(p[0], log1p(-p[0]), tau, v.si + f);
+        v.si[f].draws = lg_estimator_draws(v.estimator, v.draws);
+    }
+    if (v.prw) {
+        lg_prw_prepare(p[0], p[1], v.estimator, tau, v.prw + f);
+        lg_prw_estimators(v.estimator, v.categorical, v.draws, v.prw + f);
+    }
 }
 
 static __global__ void LG_THREADS(FIT_THREADS) fit_prepare(lg_view v)
 {
     const uint32_t f = blockIdx.x * FIT_THREADS + threadIdx.x;
-    if (f < v.F) prepare_fit(v, f);
+    if (f < v.F) prepare_fit(v, f, v.offset);
 }
 
 static __global__ void LG_THREADS(FIT_THREADS) fit_restore(lg_view v)
@@ -168,7 +179,7 @@ static __global__ void LG_THREADS(FIT_THREADS) fit_finish(lg_view v, bool update
     double *scratch = (double *)memory;
     const uint32_t f = blockIdx.x, P = v.P;
     const bool frozen = lg_view_skips(v, f);
-    for (uint32_t p = 0; p < P && !frozen; p++) {
+    for (uint32_t p = 0; p < P && !frozen && !v.scores; p++) {
         double sum;
         if (update && v.normal) { /* 2 J^T W r */
             sum = 2.0 * v.normal[(size_t)f * (P + 1u) * (P + 1u) + P * (P + 1u) + p];
@@ -196,7 +207,7 @@ static __global__ void LG_THREADS(FIT_THREADS) fit_finish(lg_view v, bool update
     double normal[LG_OPT_MAX_PARAMS * LG_OPT_MAX_PARAMS];
     lg_optimizer_update(lg_view_optimizer(v, f), v.fit_state + f, v.loss_value[f], v.gradient + (size_t)f * P,
                         take_normal(v, f, normal), v.params + (size_t)f * P, row);
-    prepare_fit(v, f);
+    prepare_fit(v, f, v.offset + 1u);
 }
 
 static __global__ void fit_tick(lg_clock *clock, uint32_t iterations)

@@ -7,9 +7,14 @@
  *                               in the shared memory of another of its blocks, the barrier of all their threads
  *   LG_SHARED_MEMORY(name)      unsigned char name[]: the dynamic shared memory of the block, 16-byte aligned
  *   LG_DEVICE_PASS              defined where tables of host functions have to be left out
- *   LG_THREADS(n)               at most n threads a block: bounds the registers the compiler may use */
+ *   LG_THREADS(n[, blocks])     at most n threads a block (and `blocks` of them a multiprocessor at least): bounds the registers the
+ *                               compiler may use */
 #ifndef LG_KERNELS_LAUNCH_CUH
 #define LG_KERNELS_LAUNCH_CUH
+
+/* A condition that holds once in many steps: what it guards goes out of the way of the loop. */
+#define LG_SELDOM(condition) __builtin_expect(!!(condition), 0)
+#define LG_USUALLY(condition) __builtin_expect(!!(condition), 1)
 
 #ifdef __CUDACC__
 #ifdef __clang__ /* whose cooperative groups know no clusters; it has the functions below them instead */
@@ -30,8 +35,17 @@
 #define LG_LAUNCH_CLUSTER(kernel, blocks, grid, block, shared, stream, ...) \
     lg_launch_cluster(kernel, blocks, grid, block, shared, stream, __VA_ARGS__)
 #define LG_SHARED_MEMORY(name) extern __shared__ __align__(16) unsigned char name[]
-#define LG_THREADS(n) __launch_bounds__(n)
+#define LG_THREADS(...) __launch_bounds__(__VA_ARGS__)
 #define LG_UNROLL _Pragma("unroll")
+#define LG_ROLLED _Pragma("unroll 1")
+
+/* __byte_perm for a selector that is not known to the compiler, which would mask it; bit 3 of each nibble must be 0. */
+static __device__ inline unsigned lg_select_bytes(unsigned x, unsigned y, unsigned selector)
+{
+    unsigned out;
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(out) : "r"(x), "r"(y), "r"(selector));
+    return out;
+}
 
 /* Code for older GPUs has no clusters; the host does not launch such kernels there. */
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
@@ -75,12 +89,14 @@ static inline void lg_launch_cluster(void (*kernel)(P...), unsigned blocks, dim3
     lg_emu_launch(#kernel, kernel, 1, grid, block, shared, stream, __VA_ARGS__)
 #define LG_LAUNCH_CLUSTER(kernel, blocks, grid, block, shared, stream, ...) \
     lg_emu_launch(#kernel, kernel, blocks, grid, block, shared, stream, __VA_ARGS__)
+#define lg_select_bytes(x, y, selector) __byte_perm(x, y, selector)
 #define lg_blocks_rank() lg_emu_cluster_rank()
 #define lg_blocks_map(memory, rank) lg_emu_map_shared(memory, rank)
 #define lg_blocks_sync() lg_emu_synccluster(__FILE__, __LINE__)
 #define LG_SHARED_MEMORY(name) unsigned char *const name = lg_emu_shared_memory()
-#define LG_THREADS(n)
+#define LG_THREADS(...)
 #define LG_UNROLL
+#define LG_ROLLED
 #endif
 
 #endif

@@ -12,18 +12,6 @@ struct mk_move {
     lg_mk_direction_draw draw; /* kept here because it is indexed by the direction that was drawn */
 };
 
-/* Heads of the blocks' shared memory. */
-struct alignas(16) mk_forward_head {
-    lg_mk_fit fit;
-    int offset[2][32][2]; /* where a move reads, by batch parity, step and species */
-    lg_u64 total[4];
-};
-struct alignas(16) mk_backward_head {
-    lg_mk_fit fit;
-    mk_move move[2][32][2]; /* by batch parity, step and species */
-    double total[LG_MK_PARAMS];
-};
-
 /* The rows of a lattice that a block has, and where the blocks above and below keep the rows that border on them. A block
  * that has a whole lattice is its own neighbour: that is the torus. */
 struct mk_band {
@@ -34,6 +22,7 @@ struct mk_band {
 
 /* Blocks a lattice is spread over in mk.cu; 0: it is too large for that. */
 uint32_t lg_mk_blocks(const lg_job *job, const lg_device *device, bool backward);
+size_t lg_mk_carry_bytes(const lg_job *job, const lg_device *device); /* v.carry */
 void lg_mk_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *from,
                          uint8_t *to, uint16_t *tape, uint8_t *checkpoint);
 void lg_mk_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *state,
@@ -117,29 +106,6 @@ template <bool CLUSTER> static __device__ inline mk_band lg_mk_band(uint32_t H, 
             lg_blocks_map(memory, down)};
 }
 
-/* Writes row i (of the block's), column j of a plane padded by one site all round, and the halo sites that mirror it on
- * the torus: of its own row in the same block, of the rows at the ends in the blocks above and below. The plane lies
- * `offset` bytes into the memory of each. */
-template <class T>
-static __device__ inline void lg_mk_put(const mk_band &band, size_t offset, uint32_t W, uint32_t i, uint32_t j, T value)
-{
-    const uint32_t stride = W + 2u;
-    const int across = j == 0 ? (int)W : (j + 1u == W ? -(int)W : 0);
-    T *p = (T *)(band.memory + offset) + (i + 1u) * stride + j + 1u;
-    p[0] = value;
-    if (across) p[across] = value;
-    if (i == 0) {
-        T *halo = (T *)(band.above + offset) + (band.above_rows + 1u) * stride + j + 1u;
-        halo[0] = value;
-        if (across) halo[across] = value;
-    }
-    if (i + 1u == band.rows) {
-        T *halo = (T *)(band.below + offset) + j + 1u;
-        halo[0] = value;
-        if (across) halo[across] = value;
-    }
-}
-
 /* ---- forward ---------------------------------------------------------------------------------------------------- */
 
 /* Bits: E_A, E_B of row 2p, E_A, E_B of row 2p + 1. */
@@ -191,15 +157,75 @@ static __device__ inline void lg_mk_statistics(const lg_u64 *sum, size_t sites, 
     out[3] = (double)(sites * b2 - b * b) / squared;
 }
 
+/* Method score: adds d log P / dk of the reaction of the site whose counts after it start at bit `shift`. */
+static __device__ inline void lg_mk_add_score(const lg_mk_fit *fit, uint32_t code, uint32_t shift, uint32_t counts,
+                                              float *k_sum)
+{
+    const uint32_t channel = code >> LG_MK_TAPE_CHANNEL & 7u, fired = code >> 5, g = channel >> 1;
+    counts -= ((channel & 1u) ? 0u - fired : fired) << (channel > 3u ? shift + 8u : shift);
+    const uint32_t count = lg_mk_count(channel, counts >> shift & 255u, counts >> (shift + 8u) & 255u, fit->capacity);
+    const float s = lg_mk_reaction_score(fit->unit_rate[g], fit->rate[g], (float)count, (int)fired);
+    k_sum[0] += g == 0u ? s : 0.0f;
+    k_sum[1] += g == 1u ? s : 0.0f;
+    k_sum[2] += g == 2u ? s : 0.0f;
+}
+
+/* The sums of a launch's steps over the block's threads into the block's slot of v.part; the run's first launch begins it. */
+static __device__ inline void lg_mk_write_score(const lg_view &v, size_t slot, bool first, const double *sum,
+                                                double *scratch, uint32_t thread, uint32_t threads)
+{
+    double *part = v.part + slot * LG_MK_PARAMS + LG_MK_K1;
+    for (int i = 0; i < 3; i++) {
+        const double total = lg_block_sum(sum[i], scratch, thread, threads);
+        if (thread == 0) part[i] = first ? total : part[i] + total;
+    }
+}
+
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
+/* AVERAGE: over the draws of the Gumbel noise (estimator gr). */
+template <bool AVERAGE>
 static __device__ inline void lg_mk_weights(const lg_mk_fit *fit, lg_key key, uint32_t fit_id, uint32_t replicate,
                                             uint32_t step, int species, mk_move *move)
 {
-    move->draw = lg_mk_draw_direction_soft(fit, key, fit_id, replicate, step, species);
+    if (AVERAGE) {
+        lg_mk_direction_mean(fit, key, fit_id, replicate, step, species, &move->draw, move->w);
+    } else {
+        move->draw = lg_mk_draw_direction_soft(fit, key, fit_id, replicate, step, species);
+        lg_mk_direction_weights(fit, species, &move->draw, move->w);
+    }
     move->row = lg_mk_row_offset(move->draw.q);
     move->column = lg_mk_column_offset(move->draw.q);
-    lg_mk_direction_weights(fit, species, &move->draw, move->w);
+}
+
+/* dy/dp of the reactions of a pair of sites, counts those after them: 1 for ste, else the mean over the draws of the noise. */
+static __device__ inline void lg_mk_mean_weights(const lg_view &v, const lg_mk_fit *fit, uint32_t fit_id,
+                                                 uint32_t replicate, uint32_t step, uint32_t site, uint32_t codes,
+                                                 uint32_t counts, float *weight)
+{
+    if (fit->reaction_draws == 0) return;
+    float p[2], q[2];
+    LG_UNROLL
+    for (uint32_t row = 0; row < 2u; row++) {
+        const uint32_t code = codes >> 8u * row & 255u, shift = 16u * row, channel = code >> LG_MK_TAPE_CHANNEL & 7u,
+                       fired = code >> 5, g = channel >> 1;
+        counts -= ((channel & 1u) ? 0u - fired : fired) << (channel > 3u ? shift + 8u : shift);
+        const float count =
+            (float)lg_mk_count(channel, counts >> shift & 255u, counts >> (shift + 8u) & 255u, fit->capacity);
+        p[row] = fit->rate[g] * count;
+        q[row] = (float)(1.0 - fit->exact[g] * (double)count);
+        weight[row] = 0.0f;
+    }
+    LG_ROLLED
+    for (uint32_t k = 0; k < fit->reaction_draws; k++) {
+        const lg_block b = lg_draw(v.redraw[k], LG_STREAM_MK_GUMBEL, fit_id, replicate, step, site);
+        LG_UNROLL
+        for (uint32_t row = 0; row < 2u; row++)
+            weight[row] +=
+                lg_gs_weight(p[row], q[row], (int)(codes >> (8u * row + 5u) & 1u), lg_exponential(b.w[2u * row]),
+                             lg_exponential(b.w[2u * row + 1u]), fit->inv_tau);
+    }
+    for (uint32_t row = 0; row < 2u; row++) weight[row] /= (float)fit->reaction_draws;
 }
 
 /* The adjoint a segment starts from: of the loss after the last step, else what the later segment left. */
@@ -234,9 +260,10 @@ static __device__ inline void lg_mk_inject(const lg_view &v, uint32_t fr, uint32
 }
 
 /* Undoes the reaction of the site whose counts start at bit `shift`, adds to dL/dk and carries its adjoint lam[2] (A,
- * B) to the state before. g0, g1: Gumbel words of the site (estimator gs). */
+ * B) to the state before. weight: dy/dp, or NULL; then g0, g1 are the Gumbel words of the site (estimator gs). */
 static __device__ inline void lg_mk_unreact(const lg_mk_fit *fit, lg_estimator estimator, uint32_t g0, uint32_t g1,
-                                            uint32_t code, uint32_t shift, uint32_t *counts, float *lam, float *k_sum)
+                                            const float *weight, uint32_t code, uint32_t shift, uint32_t *counts,
+                                            float *lam, float *k_sum)
 {
     const uint32_t channel = code >> LG_MK_TAPE_CHANNEL & 7u, fired = code >> 5, g = channel >> 1;
     const uint32_t delta = (channel & 1u) ? 0u - fired : fired;
@@ -247,7 +274,8 @@ static __device__ inline void lg_mk_unreact(const lg_mk_fit *fit, lg_estimator e
                          (float)fit->capacity, &count, &dn, &dm);
     float l = of_b ? lam[1] : lam[0];
     if (channel & 1u) l = -l;
-    if (estimator == LG_ESTIMATOR_gs)
+    if (weight) l *= *weight;
+    else if (estimator == LG_ESTIMATOR_gs)
         l *= lg_gs_weight(fit->rate[g] * count, (float)(1.0 - fit->exact[g] * (double)count), (int)fired,
                           lg_exponential(g0), lg_exponential(g1), fit->inv_tau);
     const float dk = l * count * fit->unit_rate[g];

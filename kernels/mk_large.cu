@@ -35,7 +35,8 @@ struct alignas(16) mk_tile_head {
     int offset[TILE_STEPS][2]; /* where a move reads, by step and species */
 };
 
-/* Steps step .. step + steps - 1. from NULL: the pool's start states. */
+/* Steps step .. step + steps - 1. from NULL: the pool's start states. SCORE: adds up the scores of the tile's reactions. */
+template <bool SCORE>
 static __global__ void LG_THREADS(TILE_THREADS)
     mk_tile_steps(lg_view v, uint32_t step, uint32_t steps, uint32_t tape_slot, const uint8_t *from, uint8_t *to,
                   uint16_t *tape)
@@ -52,6 +53,7 @@ static __global__ void LG_THREADS(TILE_THREADS)
     lg_mk_copy_fit(&head->fit, v.mk + t.f, t.thread, TILE_THREADS);
     mk_place place[TILE_PAIRS];
     uint32_t counts[TILE_PAIRS], word0[TILE_PAIRS], word1[TILE_PAIRS];
+    double score[3] = {0.0, 0.0, 0.0};
     LG_UNROLL
     for (int k = 0; k < TILE_PAIRS; k++) {
         place[k] = mk_region(v, t, steps, t.thread + (uint32_t)k * TILE_THREADS);
@@ -79,6 +81,7 @@ static __global__ void LG_THREADS(TILE_THREADS)
         }
         __syncthreads();
         const int to_a = head->offset[s][0], to_b = head->offset[s][1];
+        float k_sum[3] = {0.0f, 0.0f, 0.0f};
         LG_UNROLL
         for (int k = 0; k < TILE_PAIRS; k++) {
             const mk_place p = place[k];
@@ -89,11 +92,15 @@ static __global__ void LG_THREADS(TILE_THREADS)
             if (tape && p.far_0 == 0)
                 tape[(((size_t)t.fr * v.segment + tape_slot + s) * pair_rows) * v.W + p.site] =
                     (uint16_t)(code0 | code1 << 8);
+            if (SCORE && p.far_0 == 0) lg_mk_add_score(&head->fit, code0, 0u, counts[k], k_sum);
+            if (SCORE && p.far_1 == 0) lg_mk_add_score(&head->fit, code1, 16u, counts[k], k_sum);
         }
+        for (int i = 0; SCORE && i < 3; i++) score[i] += (double)k_sum[i];
     }
     LG_UNROLL
     for (int k = 0; k < TILE_PAIRS; k++)
         if (place[k].far_0 == 0) lg_mk_store(to + t.fr * 2u * sites, v.H, v.W, place[k].pair, place[k].j, counts[k]);
+    if (SCORE) lg_mk_write_score(v, blockIdx.x, step == 0, score, (double *)planes, t.thread, TILE_THREADS);
 }
 
 /* Integer sums of a tile's counts, added to the lattice's; then, by one thread per lattice, the statistics. */
@@ -176,8 +183,8 @@ static void forward_tiles(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32
             cudaMemcpyAsync(other, from, bytes, cudaMemcpyDeviceToDevice, b->stream);
             from = other;
         }
-        LG_LAUNCH(mk_tile_steps, mk_tile_grid(v), dim3(TILE_THREADS), shared, b->stream, v, step, some, step - step0,
-                  from, to, tape);
+        LG_LAUNCH((v.scores ? mk_tile_steps<true> : mk_tile_steps<false>), mk_tile_grid(v), dim3(TILE_THREADS), shared,
+                  b->stream, v, step, some, step - step0, from, to, tape);
         from = to;
         step += some;
         if (checkpoint && step % v.segment == 0 && step < v.steps)
@@ -213,7 +220,7 @@ static size_t tape_step(const lg_view &v)
 static void forward_range(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
 {
     const uint8_t *from = step0 == 0 ? NULL : v.state;
-    uint16_t *tape = keep && v.segment == v.steps ? (uint16_t *)v.tape + step0 * tape_step(v) : NULL;
+    uint16_t *tape = keep && v.tape && v.segment == v.steps ? (uint16_t *)v.tape + step0 * tape_step(v) : NULL;
     uint8_t *checkpoint = keep && v.segment < v.steps ? v.checkpoint : NULL;
     if (lg_mk_blocks(b->job, b->device, false) > 0)
         lg_mk_forward_block(b, v, step0, steps, from, v.state, tape, checkpoint);
@@ -231,15 +238,19 @@ static uint32_t record_after(const lg_dbatch *b, uint32_t step)
 static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
 {
     const uint32_t end = step0 + steps;
-    const lg_view w = range_view(v);
-    while (v.formation && step0 < end) {
+    lg_view w = range_view(v);
+    w.scores = keep && v.scores;
+    while ((v.formation || w.scores) && step0 < end) {
         const uint32_t record = record_after(b, step0);
         if (record == v.records || lg_hook_step(b->job, record) > end) break;
-        forward_range(b, w, step0, lg_hook_step(b->job, record) - step0, keep);
+        const uint32_t first = step0;
         step0 = lg_hook_step(b->job, record);
-        lg_mk_formation_record(b, v, record);
+        forward_range(b, w, first, step0 - first, keep);
+        if (v.formation) lg_mk_formation_record(b, v, record);
+        if (w.scores) lg_cuda_score_moment(b, v, record, first, step0);
     }
     if (step0 < end) forward_range(b, w, step0, end - step0, keep);
+    if (w.scores && !v.target_stat) lg_cuda_score_moment(b, v, 0, 0, end);
 }
 
 static void error(lg_dbatch *b, const lg_view &v)
@@ -273,9 +284,14 @@ static void backward_records(lg_dbatch *b, lg_view *walk, uint32_t step0, uint32
 
 static void backward(lg_dbatch *b, const lg_view &v)
 {
+    if (v.scores) {
+        lg_cuda_score_gradient(b, v);
+        return;
+    }
     if (v.formation) {
         cudaMemsetAsync(v.adjoint, 0, b->layout.bytes[LG_BUF_ADJOINT], b->stream);
         cudaMemsetAsync(v.part, 0, b->layout.bytes[LG_BUF_PART], b->stream);
+        if (v.carry) cudaMemsetAsync(v.carry, 0, b->layout.bytes[LG_BUF_CARRY], b->stream);
     }
     const bool block_forward = lg_mk_blocks(b->job, b->device, false) > 0;
     const bool block = lg_mk_blocks(b->job, b->device, true) > 0;
@@ -306,16 +322,25 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     const bool block = lg_mk_blocks(job, device, false) > 0, block_back = lg_mk_blocks(job, device, true) > 0;
     const uint32_t segments = (job->steps + l->segment - 1) / l->segment;
     const uint32_t forward_blocks = lg_mk_blocks(job, device, false), backward_blocks = lg_mk_blocks(job, device, true);
-    snprintf(l->kernels, sizeof l->kernels, "forward: %u block%s a lattice%s; backward: %u%s",
-             block ? forward_blocks : (uint32_t)(across * down), block && forward_blocks == 1 ? "" : "s",
-             block ? (forward_blocks > 1 ? ", a cluster" : "") : ", tiles",
-             block_back ? backward_blocks : (uint32_t)(across * down),
-             block_back ? (backward_blocks > 1 ? ", a cluster" : "") : ", tiles");
+    const bool scores = lg_cuda_scores(job, gradients);
+    const int some =
+        snprintf(l->kernels, sizeof l->kernels, "forward: %u block%s a lattice%s; ",
+                 block ? forward_blocks : (uint32_t)(across * down), block && forward_blocks == 1 ? "" : "s",
+                 block ? (forward_blocks > 1 ? ", a cluster" : "") : ", tiles");
+    if (scores) snprintf(l->kernels + some, sizeof l->kernels - (size_t)some, "no backward pass");
+    else
+        snprintf(l->kernels + some, sizeof l->kernels - (size_t)some, "backward: %u%s",
+                 block_back ? backward_blocks : (uint32_t)(across * down),
+                 block_back ? (backward_blocks > 1 ? ", a cluster" : "") : ", tiles");
     l->sample = 2 * sites;
     l->launches = 8 + 2 * segments + (block ? 0 : job->steps / mk_tile_most(job->height)) +
                   (block_back ? 0 : job->steps / mk_tile_most(job->height));
     l->parts = (uint32_t)(across * down);
     l->grad_parts = block_back ? 1 : l->parts * TILE_WARPS;
+    if (scores) {
+        l->grad_parts = block ? forward_blocks : l->parts;
+        l->launches = 8 + 2 * lg_cuda_moments(job) + (block ? 0 : job->steps / mk_tile_most(job->height));
+    }
     l->bytes[LG_BUF_CONSTANTS] = job->fits * sizeof(lg_mk_fit);
     l->bytes[LG_BUF_STATE] = FR * l->sample;
     l->bytes[LG_BUF_OTHER] = block ? 0 : FR * l->sample;
@@ -327,13 +352,18 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     else if (formation) lg_mk_formation_layout(job, l);
     if (formation) l->launches += 5 * lg_hooks(job);
     if (!gradients) return;
+    l->bytes[LG_BUF_PART] = FR * l->grad_parts * LG_MK_PARAMS * sizeof(double);
+    if (scores) {
+        l->bytes[LG_BUF_SCORE] = FR * lg_cuda_moments(job) * LG_MK_PARAMS * sizeof(double);
+        return;
+    }
     if (!block_back) l->bytes[LG_BUF_OTHER] = FR * l->sample;
     l->bytes[LG_BUF_TAPE] = FR * l->segment * ((job->height + 1) / 2) * job->width * sizeof(uint16_t);
     l->bytes[LG_BUF_CHECKPOINT] = FR * l->sample * (segments - 1);
     l->bytes[LG_BUF_WORK] = segments > 1 || !block_back ? FR * l->sample : 0;
     l->bytes[LG_BUF_ADJOINT] = segments > 1 || !block_back || formation ? FR * l->sample * sizeof(float) : 0;
+    l->bytes[LG_BUF_CARRY] = block_back && (segments > 1 || formation) ? lg_mk_carry_bytes(job, device) : 0;
     l->bytes[LG_BUF_ADJOINT2] = block_back ? 0 : FR * l->sample * sizeof(float);
-    l->bytes[LG_BUF_PART] = FR * l->grad_parts * LG_MK_PARAMS * sizeof(double);
 }
 
 #ifndef LG_DEVICE_PASS

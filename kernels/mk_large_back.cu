@@ -45,8 +45,9 @@ static __device__ inline void mk_unmove(const mk_move *move, uint32_t capacity, 
 }
 
 /* Steps step + steps - 1 down to step, the first of which has slot `slot` in the tape. The adjoint goes from v.adjoint to
- * v.adjoint2; after the run's last step it comes from the loss. */
-static __global__ void LG_THREADS(TILE_THREADS)
+ * v.adjoint2; after the run's last step it comes from the loss. AVERAGE: estimator gr. */
+template <bool AVERAGE>
+static __global__ void LG_THREADS(TILE_THREADS, AVERAGE ? 1 : 0)
     mk_tile_backward(lg_view v, uint32_t step, uint32_t steps, uint32_t slot, const uint8_t *from, uint8_t *to,
                      const uint16_t *tape)
 {
@@ -78,8 +79,8 @@ static __global__ void LG_THREADS(TILE_THREADS)
     for (int i = 0; i < LG_MK_PARAMS; i++) total[i] = last ? 0.0 : part[i];
     __syncthreads();
     if (t.thread < 2u * steps)
-        lg_mk_weights(&head->fit, key, t.fit_id, t.replicate, step + t.thread / 2u, (int)(t.thread % 2u),
-                      &head->move[t.thread / 2u][t.thread % 2u]);
+        lg_mk_weights<AVERAGE>(&head->fit, key, t.fit_id, t.replicate, step + t.thread / 2u, (int)(t.thread % 2u),
+                               &head->move[t.thread / 2u][t.thread % 2u]);
     for (uint32_t left = steps; left > 0; left--) {
         const uint32_t now = step + left - 1u;
         const uint16_t *row_codes = tape + ((size_t)t.fr * v.segment + slot + left - 1u) * pair_sites;
@@ -93,15 +94,18 @@ static __global__ void LG_THREADS(TILE_THREADS)
             const uint32_t codes = row_codes[p.site];
             if (injected) lg_mk_inject(v, t.fr, t.f, record, counts[k], lam[k]);
             lg_block gumbel = {{0, 0, 0, 0}};
-            if (v.estimator == LG_ESTIMATOR_gs)
+            float weight[2] = {1.0f, 1.0f};
+            if (AVERAGE)
+                lg_mk_mean_weights(v, &head->fit, t.fit_id, t.replicate, now, p.site, codes, counts[k], weight);
+            else if (v.estimator == LG_ESTIMATOR_gs)
                 gumbel = lg_draw(key, LG_STREAM_MK_GUMBEL, t.fit_id, t.replicate, now, p.site);
             float k_sum[3] = {0.0f, 0.0f, 0.0f};
             LG_UNROLL
             for (uint32_t row = 0; row < 2u; row++) {
                 if ((row ? p.far_1 : p.far_0) > left) continue;
                 const uint32_t code = codes >> 8u * row & 255u, at = p.at + row * TILE_STRIDE;
-                lg_mk_unreact(&head->fit, v.estimator, gumbel.w[2u * row], gumbel.w[2u * row + 1u], code, 16u * row,
-                              &counts[k], &lam[k][2u * row], k_sum);
+                lg_mk_unreact(&head->fit, v.estimator, gumbel.w[2u * row], gumbel.w[2u * row + 1u],
+                              AVERAGE ? &weight[row] : NULL, code, 16u * row, &counts[k], &lam[k][2u * row], k_sum);
                 e[at] = (uint8_t)(code & 3u);
                 a[at] = lam[k][2u * row];
                 b[at] = lam[k][2u * row + 1u];
@@ -147,8 +151,8 @@ void lg_mk_backward_tiles(lg_dbatch *b, lg_view *v, uint32_t step0, uint32_t ste
         const uint32_t most = mk_tile_most(v->H), some = left < most ? left : most;
         uint8_t *to = *state == v->work ? v->other : v->work;
         left -= some;
-        LG_LAUNCH(mk_tile_backward, mk_tile_grid(*v), dim3(TILE_THREADS), shared, b->stream, *v, step0 + left, some,
-                  left, *state, to, tape);
+        LG_LAUNCH((v->average ? mk_tile_backward<true> : mk_tile_backward<false>), mk_tile_grid(*v), dim3(TILE_THREADS),
+                  shared, b->stream, *v, step0 + left, some, left, *state, to, tape);
         *state = to;
         float *swap = v->adjoint;
         v->adjoint = v->adjoint2;

@@ -97,8 +97,9 @@ static inline dim3 mk_tile_grid(const lg_view &v)
     return dim3(v.F * v.R * v.parts);
 }
 
-/* mk_large_back.cu: steps step0 + steps - 1 down to step0. *state: after the last of them; ends as that before the first. The
- * adjoint is in v->adjoint before and after; it swaps with v->adjoint2 as they go, the state with v->work and v->other. */
+/* mk_large_back.cu: steps step0 + steps - 1 down to step0. *state: after the last of them; ends as that before the first, unless
+ * that is the start. The adjoint is in v->adjoint before and after; it swaps with v->adjoint2 as they go, the state with
+ * v->work and v->other. */
 void lg_mk_backward_tiles(lg_dbatch *b, lg_view *v, uint32_t step0, uint32_t steps, const uint8_t **state,
                           const uint16_t *tape);
 

@@ -8,10 +8,13 @@
  * For two parameters this costs what a reverse sweep costs, needs no tape, and gives the Jacobian of the whole curve,
  * so that the backward pass of a fit is a sum over t of dL/dMSD_t times it (fit.cu).
  *
+ * Method score: once the means are known, prw_score walks again and sums what rules/score.h wants; estimator.cu makes the
+ * gradient of it.
+ *
  * Threads: a walker each, all steps in registers; PRW_THREADS walkers a block, a fit's walkers over several blocks.
  * Sums over walkers: by shuffles within a warp, then over the block's warps in order, in batches of PRW_BATCH steps so
  * that there are two barriers a batch. MSD sums are integers; Jacobian sums are double from the first shuffle on.
- * Memory: 16 bytes a walker, 24 bytes a block and step.
+ * Memory: 16 bytes a walker, 24 bytes a block and step (score: 32 more a record).
  * Randomness: streams PRW_START, PRW_STEP, PRW_GUMBEL, counters as in rules/prw.h. */
 #include "device.cuh"
 
@@ -22,39 +25,83 @@ struct prw_axis {
     float dx[2], dv[2];
 };
 
+/* What a walk carries along: nothing; its derivatives, with one draw of the Gumbel noise or the mean over several (estimator
+ * gr); its score, in the place of dv. */
+enum prw_mode { PRW_PLAIN, PRW_JACOBIAN, PRW_AVERAGE, PRW_SCORE };
+
 /* Sums of one warp at one step of the batch. */
 struct prw_sums {
     long long msd;
     double jacobian[2];
 };
 
-template <bool JACOBIAN>
-static __device__ void prw_start(const lg_prw_fit *fit, lg_key key, uint32_t fit_id, uint32_t walker, bool constant,
+template <int MODE>
+static __device__ void prw_start(const lg_view &v, const lg_prw_fit *fit, lg_key key, uint32_t fit_id, uint32_t walker,
                                  prw_axis *axis)
 {
     LG_UNROLL
     for (uint32_t a = 0; a < 2u; a++) {
         const lg_block b = lg_draw(key, LG_STREAM_PRW_START, fit_id, walker, 0, a);
         axis[a].v = lg_prw_velocity(fit, b.w[0]);
-        if (JACOBIAN && !constant)
-            axis[a].dv[LG_PRW_P_CENTER] = lg_prw_velocity_gradient(fit, axis[a].v, lg_exponential(b.w[1]),
-                                                                   lg_exponential(b.w[2]), lg_exponential(b.w[3]));
+        if (v.v0_const) continue;
+        float *center = &axis[a].dv[LG_PRW_P_CENTER];
+        if (MODE == PRW_SCORE) *center = lg_prw_velocity_score(fit, axis[a].v);
+        if (MODE == PRW_JACOBIAN)
+            *center = lg_prw_velocity_gradient(fit, axis[a].v, lg_exponential(b.w[1]), lg_exponential(b.w[2]),
+                                               lg_exponential(b.w[3]));
+        for (uint32_t k = 0; MODE == PRW_AVERAGE && k < fit->velocity_draws; k++) {
+            const lg_block e = lg_draw(v.redraw[k], LG_STREAM_PRW_START, fit_id, walker, 0, a);
+            *center += lg_prw_velocity_gradient(fit, axis[a].v, lg_exponential(e.w[1]), lg_exponential(e.w[2]),
+                                                lg_exponential(e.w[3]));
+        }
+        if (MODE == PRW_AVERAGE) *center /= (float)fit->velocity_draws;
     }
 }
 
-template <bool JACOBIAN>
-static __device__ void prw_step(const lg_prw_fit *fit, lg_key key, uint32_t fit_id, uint32_t walker, uint32_t step,
-                                prw_axis *axis)
+/* dk1/dlogit p_resample and, where w was taken, dw/dlogit p_center of an axis: means over the draws of the Gumbel noise. */
+static __device__ void prw_mean_gradients(const lg_view &v, const lg_prw_fit *fit, uint32_t fit_id, uint32_t walker,
+                                          uint32_t step, uint32_t a, int32_t resampled, int32_t w, float *keep,
+                                          float *center)
+{
+    const uint32_t most = fit->keep_draws > fit->velocity_draws ? fit->keep_draws : fit->velocity_draws;
+    *keep = *center = 0.0f;
+    for (uint32_t k = 0; k < most; k++) {
+        const lg_block e = lg_draw(v.redraw[k], LG_STREAM_PRW_GUMBEL, fit_id, walker, step, a);
+        if (k < fit->keep_draws)
+            *keep += lg_prw_keep_gradient(fit, resampled, lg_exponential(e.w[0]), lg_exponential(e.w[1]));
+        if (!resampled || k >= fit->velocity_draws) continue;
+        const lg_block last = lg_draw(v.redraw[k], LG_STREAM_PRW_GUMBEL, fit_id, walker, step, 2);
+        *center += lg_prw_velocity_gradient(fit, w, lg_exponential(e.w[2]), lg_exponential(e.w[3]),
+                                            lg_exponential(a ? last.w[1] : last.w[0]));
+    }
+    *keep /= (float)fit->keep_draws;
+    *center /= (float)fit->velocity_draws;
+}
+
+template <int MODE>
+static __device__ void prw_step(const lg_view &v, const lg_prw_fit *fit, lg_key key, uint32_t fit_id, uint32_t walker,
+                                uint32_t step, prw_axis *axis)
 {
     const lg_block b = lg_draw(key, LG_STREAM_PRW_STEP, fit_id, walker, step, 0);
     const int32_t resampled[2] = {lg_prw_resamples(fit, b.w[0]), lg_prw_resamples(fit, b.w[2])};
     lg_block last = {{0, 0, 0, 0}};
-    if (JACOBIAN && (resampled[0] | resampled[1])) last = lg_draw(key, LG_STREAM_PRW_GUMBEL, fit_id, walker, step, 2);
+    if (MODE == PRW_JACOBIAN && (resampled[0] | resampled[1]))
+        last = lg_draw(key, LG_STREAM_PRW_GUMBEL, fit_id, walker, step, 2);
     LG_UNROLL
     for (uint32_t a = 0; a < 2u; a++) {
         prw_axis *q = &axis[a];
         const int32_t w = lg_prw_velocity(fit, b.w[2u * a + 1u]);
-        if (JACOBIAN) {
+        if (MODE == PRW_SCORE) {
+            q->dv[LG_PRW_P_CENTER] += resampled[a] ? lg_prw_velocity_score(fit, w) : 0.0f;
+            q->dv[LG_PRW_P_RESAMPLE] += lg_prw_keep_score(fit, resampled[a]);
+        }
+        if (MODE == PRW_AVERAGE) {
+            float keep, center;
+            prw_mean_gradients(v, fit, fit_id, walker, step, a, resampled[a], w, &keep, &center);
+            q->dv[LG_PRW_P_RESAMPLE] = (resampled[a] ? 0.0f : q->dv[LG_PRW_P_RESAMPLE]) + (float)(w - q->v) * keep;
+            if (resampled[a]) q->dv[LG_PRW_P_CENTER] = center;
+        }
+        if (MODE == PRW_JACOBIAN) {
             const lg_block e = lg_draw(key, LG_STREAM_PRW_GUMBEL, fit_id, walker, step, a);
             const float keep = lg_prw_keep_gradient(fit, resampled[a], lg_exponential(e.w[0]), lg_exponential(e.w[1]));
             const float jump = (float)(w - q->v) * keep;
@@ -62,6 +109,8 @@ static __device__ void prw_step(const lg_prw_fit *fit, lg_key key, uint32_t fit_
             if (resampled[a])
                 q->dv[LG_PRW_P_CENTER] = lg_prw_velocity_gradient(fit, w, lg_exponential(e.w[2]),
                                                                   lg_exponential(e.w[3]), lg_exponential(last.w[a]));
+        }
+        if (MODE == PRW_JACOBIAN || MODE == PRW_AVERAGE) {
             q->dx[0] += q->dv[0];
             q->dx[1] += q->dv[1];
         }
@@ -88,10 +137,11 @@ static __device__ void prw_write(const prw_sums *sums, uint32_t steps, double *o
 }
 
 /* Steps step0 + 1 .. step0 + steps of a block's walkers; starts them where step0 = 0. record: write the sums. */
-template <bool JACOBIAN>
+template <int MODE>
 static __global__ void LG_THREADS(PRW_THREADS) prw_walk(lg_view v, uint32_t step0, uint32_t steps, bool record)
 {
     LG_SHARED_MEMORY(memory);
+    constexpr bool JACOBIAN = MODE != PRW_PLAIN;
     prw_sums *sums = (prw_sums *)memory;
     const uint32_t f = blockIdx.x / v.parts, part = blockIdx.x % v.parts, walker = part * PRW_THREADS + threadIdx.x;
     if (lg_view_skips(v, f)) return;
@@ -103,7 +153,7 @@ static __global__ void LG_THREADS(PRW_THREADS) prw_walk(lg_view v, uint32_t step
     double *out = v.replicate_stat + ((size_t)f * v.parts + part) * v.steps * 3u;
     prw_axis axis[2] = {{0, 0, {0.0f, 0.0f}, {0.0f, 0.0f}}, {0, 0, {0.0f, 0.0f}, {0.0f, 0.0f}}};
     if (inside && step0 == 0) {
-        prw_start<JACOBIAN>(&fit, key, fit_id, walker, v.v0_const, axis);
+        prw_start<MODE>(v, &fit, key, fit_id, walker, axis);
     } else if (inside) {
         axis[0].x = state[0];
         axis[1].x = state[v.R];
@@ -111,7 +161,7 @@ static __global__ void LG_THREADS(PRW_THREADS) prw_walk(lg_view v, uint32_t step
         axis[1].v = state[3u * v.R];
     }
     for (uint32_t s = 0; s < steps; s++) {
-        if (inside) prw_step<JACOBIAN>(&fit, key, fit_id, walker, step0 + s + 1u, axis);
+        if (inside) prw_step<MODE>(v, &fit, key, fit_id, walker, step0 + s + 1u, axis);
         if (!record) continue;
         prw_sums own = {0, {0.0, 0.0}};
         if (inside) own.msd = (long long)axis[0].x * axis[0].x + (long long)axis[1].x * axis[1].x;
@@ -138,6 +188,54 @@ static __global__ void LG_THREADS(PRW_THREADS) prw_walk(lg_view v, uint32_t step
     state[3u * v.R] = axis[1].v;
 }
 
+/* ---- score ------------------------------------------------------------------------------------------------------ */
+
+/* Method score, once MSD_t = 2 mean(x_t^2) is known: walks again with the scores S of the draws so far, and at each record adds
+ * d S and d^2 S of the block's walks, d = x^2 - mean, for both parameters. */
+static __global__ void LG_THREADS(PRW_THREADS) prw_score(lg_view v)
+{
+    LG_SHARED_MEMORY(memory);
+    double *sums = (double *)memory; /* [batch][warps][4] */
+    const uint32_t f = blockIdx.x / v.parts, part = blockIdx.x % v.parts, walker = part * PRW_THREADS + threadIdx.x;
+    if (lg_view_skips(v, f)) return;
+    const lg_prw_fit fit = v.prw[f];
+    const lg_key key = lg_view_key(v);
+    const uint32_t fit_id = lg_view_noise_fit(v, f), warp = threadIdx.x / 32u;
+    double *out = v.score + ((size_t)f * v.parts + part) * v.records * 4u;
+    prw_axis axis[2] = {{0, 0, {0.0f, 0.0f}, {0.0f, 0.0f}}, {0, 0, {0.0f, 0.0f}, {0.0f, 0.0f}}};
+    if (walker < v.R) prw_start<PRW_SCORE>(v, &fit, key, fit_id, walker, axis);
+    for (uint32_t step = 1, record = 0; record < v.records; step++) {
+        if (walker < v.R) prw_step<PRW_SCORE>(v, &fit, key, fit_id, walker, step, axis);
+        if (v.record[record] != step) continue;
+        const double mean = 0.5 * v.stat[(size_t)f * v.records + record];
+        double own[4] = {0.0, 0.0, 0.0, 0.0};
+        LG_UNROLL
+        for (uint32_t a = 0; a < 2u; a++) {
+            const double d = walker < v.R ? (double)((long long)axis[a].x * axis[a].x) - mean : 0.0;
+            LG_UNROLL
+            for (int p = 0; p < LG_PRW_PARAMS; p++) {
+                own[p] += d * (double)axis[a].dv[p];
+                own[2 + p] += d * d * (double)axis[a].dv[p];
+            }
+        }
+        const uint32_t slot = record % PRW_BATCH;
+        LG_UNROLL
+        for (uint32_t i = 0; i < 4u; i++) {
+            for (uint32_t lanes = 16; lanes > 0; lanes /= 2) own[i] += __shfl_xor_sync(0xffffffffu, own[i], lanes);
+            if (threadIdx.x % 32u == 0) sums[(slot * PRW_WARPS + warp) * 4u + i] = own[i];
+        }
+        record++;
+        if (slot + 1u < PRW_BATCH && record < v.records) continue;
+        __syncthreads();
+        for (uint32_t i = threadIdx.x; i < 4u * (slot + 1u); i += PRW_THREADS) {
+            double total = 0.0;
+            for (uint32_t w = 0; w < PRW_WARPS; w++) total += sums[(i / 4u * PRW_WARPS + w) * 4u + i % 4u];
+            out[(size_t)(record - slot - 1u) * 4u + i] = total;
+        }
+        __syncthreads();
+    }
+}
+
 /* ---- launchers -------------------------------------------------------------------------------------------------- */
 
 static void start(lg_dbatch *b, const lg_view &v)
@@ -151,20 +249,26 @@ static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t ste
     const dim3 grid(v.F * v.parts), block(PRW_THREADS);
     const size_t shared = PRW_BATCH * PRW_WARPS * sizeof(prw_sums);
     const bool record = step0 + steps <= v.steps;
-    if (keep) LG_LAUNCH(prw_walk<true>, grid, block, shared, b->stream, v, step0, steps, record);
-    else LG_LAUNCH(prw_walk<false>, grid, block, shared, b->stream, v, step0, steps, record);
+    if (!keep || v.scores) LG_LAUNCH(prw_walk<PRW_PLAIN>, grid, block, shared, b->stream, v, step0, steps, record);
+    else if (v.average) LG_LAUNCH(prw_walk<PRW_AVERAGE>, grid, block, shared, b->stream, v, step0, steps, record);
+    else LG_LAUNCH(prw_walk<PRW_JACOBIAN>, grid, block, shared, b->stream, v, step0, steps, record);
 }
 
-/* The statistics are the loss parts, and the forward pass has made the Jacobian: nothing is left to launch. */
+/* The statistics are the loss parts. */
 static void error(lg_dbatch *, const lg_view &)
 {
 }
 
-static void backward(lg_dbatch *, const lg_view &)
+/* The forward pass has made the Jacobian; scores wait for the means. */
+static void backward(lg_dbatch *b, const lg_view &v)
 {
+    if (!v.scores) return;
+    LG_LAUNCH(prw_score, dim3(v.F * v.parts), dim3(PRW_THREADS), PRW_BATCH * PRW_WARPS * 4 * sizeof(double), b->stream,
+              v);
+    lg_cuda_score_gradient(b, v);
 }
 
-static void layout(const lg_job *job, const lg_device *, bool, lg_layout *l)
+static void layout(const lg_job *job, const lg_device *, bool gradients, lg_layout *l)
 {
     l->segment = job->steps;
     l->launches = 4;
@@ -173,6 +277,8 @@ static void layout(const lg_job *job, const lg_device *, bool, lg_layout *l)
     l->bytes[LG_BUF_CONSTANTS] = job->fits * sizeof(lg_prw_fit);
     l->bytes[LG_BUF_STATE] = (size_t)job->fits * job->replicates * l->sample;
     l->bytes[LG_BUF_REPLICATE_STAT] = (size_t)job->fits * l->parts * job->steps * 3 * sizeof(double);
+    if (lg_cuda_scores(job, gradients))
+        l->bytes[LG_BUF_SCORE] = (size_t)job->fits * l->parts * job->records * 4 * sizeof(double);
 }
 
 #ifndef LG_DEVICE_PASS

@@ -4,6 +4,13 @@
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
 
+/* keep: the run of a gradient. */
+static void launch_forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
+{
+    if (keep) lg_cuda_redraw(b, v);
+    b->run->forward(b, v, step0, steps, keep);
+}
+
 static lg_status cuda_forward(lg_context *ctx, lg_dbatch *b, uint32_t steps, bool keep)
 {
     if (keep && (!b->gradients || b->step != 0 || steps != b->job->steps))
@@ -11,7 +18,7 @@ static lg_status cuda_forward(lg_context *ctx, lg_dbatch *b, uint32_t steps, boo
                        "a tape is kept only for a whole run from step 0 of a batch made for gradients");
     if (steps == 0) return LG_OK;
     cudaSetDevice(b->device->index);
-    b->run->forward(b, b->view, b->step, steps, keep);
+    launch_forward(b, b->view, b->step, steps, keep);
     b->step += steps;
     b->kept = keep;
     return lg_cuda_status(ctx, cudaGetLastError(), "running simulation steps");
@@ -51,7 +58,7 @@ static void launch_iteration(lg_dbatch *b, uint32_t offset)
 {
     lg_view v = b->view;
     v.offset = offset;
-    b->run->forward(b, v, 0, v.steps, true);
+    launch_forward(b, v, 0, v.steps, true);
     launch_loss(b, v);
     b->run->backward(b, v);
     if (v.normal) lg_cuda_newton(b, v);
@@ -95,7 +102,7 @@ static lg_status advance_own(lg_context *ctx, lg_dbatch *b, uint64_t iteration, 
     for (uint32_t i = 0; !status && i < count; i++, rows += row) {
         status = lg_cuda_reset(ctx, b, iteration + i);
         if (status) return status;
-        b->run->forward(b, b->view, 0, b->view.steps, true);
+        launch_forward(b, b->view, 0, b->view.steps, true);
         status = lg_cuda_own_loss(ctx, b, iteration + i);
         if (status) return status;
         b->run->backward(b, b->view);
@@ -256,7 +263,6 @@ const lg_backend lg_backend_cuda = {
     cuda_set_fit_state,
     lg_cuda_has_jacobian, /* lm */
     false,                /* share */
-    false,                /* estimators */
     cuda_own,
 };
 #endif

@@ -9,10 +9,10 @@
  * join their new bits by shuffles. Random blocks are drawn only where an unaware site has an aware neighbour.
  * Here: lattices up to SI_BLOCK_SITES, one block per (fit, replicate), all steps in one launch, two buffers in shared
  * memory and one barrier a step; backward with adjoints in shared memory and two barriers a step. si_large.cu: larger
- * lattices, a launch a step, and one-step pairs of any size.
+ * lattices and one-step pairs of any size.
  *
  * Memory: an eighth of a byte a site of state, and as much a step for the states the backward pass walks through.
- * Randomness: streams SI_SITE (four sites a block) and SI_GUMBEL (two sites a block; estimator gs), counters as in
+ * Randomness: streams SI_SITE (four sites a block) and SI_GUMBEL (two sites a block; estimators gs, gr), counters as in
  * rules/si.h. Determinism: double sums per thread in index order, then a fixed tree; integer atomics only. */
 #include "si.cuh"
 
@@ -25,7 +25,9 @@ struct alignas(16) si_head {
     lg_u64 aware;
 };
 
-/* All steps of one lattice. from NULL: the pool's start states. tape: states before each step. */
+/* All steps of one lattice. from NULL: the pool's start states. tape: states before each step. SCORE: adds up the scores of the
+ * draws (rules/score.h) into the lattice's slot of v.part. */
+template <bool SCORE>
 static __global__ void LG_THREADS(SI_THREADS)
     si_forward(lg_view v, uint32_t step0, uint32_t steps, const uint32_t *from, uint32_t *to, uint32_t *tape,
                uint32_t *checkpoint)
@@ -41,7 +43,9 @@ static __global__ void LG_THREADS(SI_THREADS)
     const uint32_t *source =
         from ? from + (size_t)fr * words : (const uint32_t *)v.start + (size_t)lg_view_pool(v, f, replicate) * words;
     uint32_t record = lg_view_record(v, step0 + 1u);
+    double *table = (double *)(planes + 2u * words), score = 0.0;
     si_copy_fit(&head->fit, v.si + f, thread);
+    if (SCORE) si_fill_scores(v.params[f], thread, table);
     for (uint32_t w = thread; w < words; w += SI_THREADS) planes[w] = source[w];
     __syncthreads();
     for (uint32_t s = 0; s < steps; s++) {
@@ -55,8 +59,8 @@ static __global__ void LG_THREADS(SI_THREADS)
         }
         lg_u64 aware = 0;
         for (uint32_t item = thread; item < padded; item += SI_THREADS) {
-            const uint32_t word =
-                si_step_word(&head->fit, key, fit_id, replicate, step, x, v.H, v.W, item, item < items);
+            const uint32_t word = si_step_word(&head->fit, key, fit_id, replicate, step, x, v.H, v.W, item,
+                                               item < items, SCORE ? table : NULL, &score);
             if ((item & 7u) != 0 || item >= items) continue;
             y[item >> 3] = word;
             aware += (lg_u64)__popc(word);
@@ -71,6 +75,9 @@ static __global__ void LG_THREADS(SI_THREADS)
         record++;
     }
     for (uint32_t w = thread; w < words; w += SI_THREADS) to[(size_t)fr * words + w] = planes[(steps & 1u) * words + w];
+    if (!SCORE) return;
+    score = lg_block_sum(score, table + SI_SCORES, thread, SI_THREADS);
+    if (thread == 0) v.part[fr] = step0 > 0 ? v.part[fr] + score : score;
 }
 
 /* ---- backward --------------------------------------------------------------------------------------------------- */
@@ -83,7 +90,8 @@ static __device__ double *si_kept_sum(const lg_view &v, uint32_t fr, uint32_t th
 }
 
 /* Steps step0 + steps - 1 .. step0 of one lattice, adjoints in shared memory. */
-static __global__ void LG_THREADS(SI_THREADS)
+template <bool AVERAGE>
+static __global__ void LG_THREADS(SI_THREADS, AVERAGE ? 1 : 0)
     si_backward(lg_view v, uint32_t step0, uint32_t steps, const uint32_t *tape)
 {
     LG_SHARED_MEMORY(memory);
@@ -110,7 +118,7 @@ static __global__ void LG_THREADS(SI_THREADS)
             const uint32_t at = g.i * v.W + g.j;
             float a[4];
             for (uint32_t k = 0; k < 4u; k++) a[k] = g.j + k < v.W ? adj[at + k] + add : 0.0f;
-            si_back_group(v, &head->fit, key, fit_id, replicate, step0 + s, g, a, adj + at, gain + at, &sum);
+            si_back_group<AVERAGE>(v, &head->fit, key, fit_id, replicate, step0 + s, g, a, adj + at, gain + at, &sum);
         }
         __syncthreads();
         for (uint32_t site = thread; site < sites; site += SI_THREADS)
@@ -148,16 +156,17 @@ bool lg_si_fits_block(const lg_job *job, const lg_device *device, bool backward)
 void lg_si_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *from,
                          uint8_t *to, uint8_t *tape, uint8_t *checkpoint)
 {
-    const size_t shared = si_forward_shared(b->job);
-    lg_cuda_shared(si_forward, shared);
-    LG_LAUNCH(si_forward, dim3(v.F * v.R), dim3(SI_THREADS), shared, b->stream, v, step0, steps, (const uint32_t *)from,
+    const size_t shared = si_forward_shared(b->job) + (v.scores ? (SI_SCORES + SI_THREADS) * sizeof(double) : 0);
+    auto *const kernel = v.scores ? si_forward<true> : si_forward<false>;
+    lg_cuda_shared(kernel, shared);
+    LG_LAUNCH(kernel, dim3(v.F * v.R), dim3(SI_THREADS), shared, b->stream, v, step0, steps, (const uint32_t *)from,
               (uint32_t *)to, (uint32_t *)tape, (uint32_t *)checkpoint);
 }
 
 void lg_si_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *tape)
 {
     const size_t shared = si_backward_shared(b->job);
-    lg_cuda_shared(si_backward, shared);
-    LG_LAUNCH(si_backward, dim3(v.F * v.R), dim3(SI_THREADS), shared, b->stream, v, step0, steps,
-              (const uint32_t *)tape);
+    auto *const kernel = v.average ? si_backward<true> : si_backward<false>;
+    lg_cuda_shared(kernel, shared);
+    LG_LAUNCH(kernel, dim3(v.F * v.R), dim3(SI_THREADS), shared, b->stream, v, step0, steps, (const uint32_t *)tape);
 }

@@ -112,16 +112,36 @@ static __device__ inline uint32_t si_join(uint32_t bits)
     return bits | __shfl_xor_sync(0xffffffffu, bits, 4);
 }
 
-/* The word of eight neighbouring threads with its newly aware sites. */
+/* Method score: the scores of staying and of turning aware with 0 .. 8 aware neighbours. */
+enum { SI_SCORES = 2 * (LG_SI_NEIGHBOURS + 1) };
+
+static __device__ inline void si_fill_scores(double beta, uint32_t thread, double *table)
+{
+    const int n = (int)thread % (LG_SI_NEIGHBOURS + 1), fired = (int)thread / (LG_SI_NEIGHBOURS + 1);
+    if (thread < SI_SCORES) table[thread] = n > 0 ? lg_si_score(beta, n, fired) : 0.0;
+}
+
+/* Adds the scores of the draws of a group. bits: its newly aware sites. */
+static __device__ inline void si_add_scores(const double *table, const si_group &g, uint32_t bits, double *score)
+{
+    const uint32_t asked = (si_with_neighbours(g) & ~g.own) >> g.shift & 15u, fired = bits >> g.shift;
+    LG_UNROLL
+    for (uint32_t s = 0; s < 4u; s++)
+        if (asked >> s & 1u) *score += table[(fired >> s & 1u) * (LG_SI_NEIGHBOURS + 1) + si_neighbours(g, s)];
+}
+
+/* The word of eight neighbouring threads with its newly aware sites. table: adds the scores of the thread's draws to *score;
+ * or NULL. */
 static __device__ inline uint32_t si_step_word(const lg_si_fit *fit, lg_key key, uint32_t fit_id, uint32_t replicate,
                                                uint32_t step, const uint32_t *x, uint32_t H, uint32_t W, uint32_t item,
-                                               bool inside)
+                                               bool inside, const double *table, double *score)
 {
     uint32_t bits = 0, own = 0;
     if (inside) {
         const si_group g = si_locate(x, H, W, item);
         own = g.own;
         bits = si_new_bits(fit, key, fit_id, replicate, step, W, g);
+        if (table) si_add_scores(table, g, bits, score);
     }
     return own | si_join(bits);
 }
@@ -133,6 +153,18 @@ static __device__ inline float si_gs_weight(const lg_si_fit *fit, lg_key key, ui
     const lg_block b = lg_draw(key, LG_STREAM_SI_GUMBEL, fit_id, replicate, step, lg_si_gumbel_block(i, j, W));
     const uint32_t e0 = (j & 1u) ? b.w[2] : b.w[0], e1 = (j & 1u) ? b.w[3] : b.w[1];
     return lg_gs_weight(fit->p[n], fit->q[n], fired, lg_exponential(e0), lg_exponential(e1), fit->inv_tau);
+}
+
+/* Its mean over the draws of the noise (estimator gr). */
+static __device__ inline float si_mean_weight(const lg_view &v, const lg_si_fit *fit, uint32_t fit_id,
+                                              uint32_t replicate, uint32_t step, uint32_t i, uint32_t j, uint32_t n,
+                                              int fired)
+{
+    float sum = 0.0f;
+    LG_ROLLED
+    for (uint32_t k = 0; k < fit->draws; k++)
+        sum += si_gs_weight(fit, v.redraw[k], fit_id, replicate, step, i, j, v.W, n, fired);
+    return sum / (float)fit->draws;
 }
 
 /* ---- backward --------------------------------------------------------------------------------------------------- */
@@ -151,20 +183,23 @@ static __device__ inline float si_seed(const lg_view &v, uint32_t f, uint32_t fr
 }
 
 /* The four sites of a group: adds their part of dL/dbeta; where adj is given (more steps lie before) writes
- * a (1 - H(p - u)) there and g into gain, both of the four sites. a: their dL/dX'. */
+ * a (1 - H(p - u)) there and g into gain, both of the four sites. a: their dL/dX'. AVERAGE: estimator gr. */
+template <bool AVERAGE>
 static __device__ inline void si_back_group(const lg_view &v, const lg_si_fit *fit, lg_key key, uint32_t fit_id,
                                             uint32_t replicate, uint32_t step, const si_group &g, const float *a,
                                             float *adj, float *gain, double *sum)
 {
     const uint32_t with = si_with_neighbours(g) >> g.shift & 15u;
-    const bool gs = v.estimator == LG_ESTIMATOR_gs;
+    const bool gs = AVERAGE || v.estimator == LG_ESTIMATOR_gs;
     const uint32_t fired = adj || gs ? si_draw(fit, key, fit_id, replicate, step, v.W, g, with) : 0u;
     LG_UNROLL
     for (uint32_t s = 0; s < 4u; s++) {
         if (!(g.valid >> (g.shift + s) & 1u)) continue;
         const uint32_t n = si_neighbours(g, s), aware = g.own >> (g.shift + s) & 1u, hit = fired >> s & 1u;
         float dp = aware ? 0.0f : a[s];
-        if (gs && !aware)
+        if (AVERAGE && !aware)
+            dp *= n ? si_mean_weight(v, fit, fit_id, replicate, step, g.i, g.j + s, n, (int)hit) : 0.0f;
+        else if (gs && !aware)
             dp *= n ? si_gs_weight(fit, key, fit_id, replicate, step, g.i, g.j + s, v.W, n, (int)hit) : 0.0f;
         *sum += (double)(dp * fit->dp_dbeta[n]);
         if (!adj) continue;

@@ -7,7 +7,9 @@
  * writes in the same launch. In groups of four sites, step s computes (32 + 2 d) (32 + 2 ceil(d / 4)) of them with
  * d = S - s - 1, against 32 x 32: 6 % more than needed with S = 2, 15 % with S = 4, 32 % with S = 8. A launch costs some
  * microseconds, a step of 2^22 sites at 3e11 sites/s lasts 14: up to there four steps a launch, beyond it one, where
- * nothing is computed twice and reading and writing 1/4 byte a site is a fiftieth of the time.
+ * nothing is computed twice and reading and writing a third of a byte a site is a fiftieth of the time.
+ * Method score: each warp has the same rows of its tile in every launch; it adds a step's scores by a fixed tree and the steps one
+ * after the other into its own slot of v.part, whatever the steps a launch.
  * Determinism: sums of integers; a block of the pairs adds its sites by a fixed tree into its own slot of v.part. */
 #include "si_tile.cuh"
 
@@ -15,7 +17,9 @@ enum { SI_ITEMS = 1024 /* groups of four sites a block of the pointwise kernels 
 
 /* ---- forward ---------------------------------------------------------------------------------------------------- */
 
-/* Steps step .. step + steps - 1. from NULL: the pool's start states. slot: of the first step in the tape. */
+/* Steps step .. step + steps - 1. from NULL: the pool's start states. slot: of the first step in the tape. SCORE: adds up the
+ * scores of the tile's draws. */
+template <bool SCORE>
 static __global__ void LG_THREADS(SI_THREADS)
     si_tile_forward(lg_view v, uint32_t step, uint32_t steps, uint32_t slot, const uint32_t *from, uint32_t *to,
                     uint32_t *tape, uint32_t *checkpoint)
@@ -23,13 +27,17 @@ static __global__ void LG_THREADS(SI_THREADS)
     LG_SHARED_MEMORY(memory);
     si_tile_head *head = (si_tile_head *)memory;
     uint32_t *planes = (uint32_t *)(memory + sizeof(si_tile_head));
+    double *table = (double *)(planes + SI_TILE_PLANES);
     const si_tile t = si_tile_of(v);
     if (lg_view_skips(v, t.f)) return;
     const lg_key key = lg_view_key(v);
     const size_t words = (size_t)v.H * t.row_words, all = (size_t)v.F * v.R * words, own = t.fr * words;
     const uint32_t lane = threadIdx.x % 32u, q = SI_TILE_HALO + lane / 8u;
     const bool inside = lane / 8u < t.words;
+    double *part = v.part + (size_t)blockIdx.x * SI_TILE_WARPS + threadIdx.x / 32u;
+    double score = SCORE && step > 0 ? *part : 0.0;
     si_tile_begin(v, t, head);
+    if (SCORE) si_fill_scores(v.params[t.f], threadIdx.x, table);
     __syncthreads();
     si_tile_load(t, head, steps,
                  from ? from + own : (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.f, t.replicate) * words,
@@ -40,12 +48,14 @@ static __global__ void LG_THREADS(SI_THREADS)
         const uint32_t *x = planes + (s & 1u) * (SI_TILE_REGION * SI_TILE_STRIDE);
         uint32_t *y = planes + (~s & 1u) * (SI_TILE_REGION * SI_TILE_STRIDE), aware = 0;
         const bool saved = checkpoint && step + s > 0 && (step + s) % v.segment == 0;
+        double step_score = 0.0;
         for (int i = si_tile_first_row(far); i < (int)(t.rows + far); i += SI_TILE_WARPS) {
             const uint32_t at = (uint32_t)(i + SI_TILE_RING) * SI_TILE_STRIDE + q;
             uint32_t bits = 0;
             if (inside) {
                 const si_group g = si_tile_group(head, x, v.W, (uint32_t)(i + SI_TILE_RING), q, lane % 8u);
                 bits = si_new_bits(&head->fit, key, t.fit_id, t.replicate, step + s, v.W, g);
+                if (SCORE && i >= 0 && i < (int)t.rows) si_add_scores(table, g, bits, &step_score);
             }
             bits = si_join(bits);
             if (!inside || lane % 8u != 0) continue;
@@ -72,8 +82,12 @@ static __global__ void LG_THREADS(SI_THREADS)
             aware += __shfl_xor_sync(0xffffffffu, aware, 8);
             if (lane == 0) atomicAdd(&head->aware[s], aware);
         }
+        for (uint32_t lanes = 16; SCORE && lanes > 0; lanes /= 2)
+            step_score += __shfl_xor_sync(0xffffffffu, step_score, lanes);
+        score += step_score;
         __syncthreads();
     }
+    if (SCORE && lane == 0) *part = score;
     if (threadIdx.x >= steps) return;
     const uint32_t after = step + threadIdx.x + 1u, record = lg_view_record(v, after);
     if (record < v.records && v.record[record] == after)
@@ -154,7 +168,7 @@ static __global__ void LG_THREADS(SI_THREADS) si_part_counts(lg_view v)
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
 /* One-step pairs: pointwise. */
-static __global__ void LG_THREADS(SI_THREADS) si_part_pair(lg_view v)
+template <bool AVERAGE> static __global__ void LG_THREADS(SI_THREADS, AVERAGE ? 1 : 0) si_part_pair(lg_view v)
 {
     LG_SHARED_MEMORY(memory);
     const si_part t = si_part_of(v);
@@ -168,7 +182,7 @@ static __global__ void LG_THREADS(SI_THREADS) si_part_pair(lg_view v)
         const si_group g = si_locate(x, v.H, v.W, item);
         float a[4];
         for (uint32_t s = 0; s < 4u; s++) a[s] = si_seed(v, t.f, t.fr, y, observed, item >> 3, g.shift + s);
-        si_back_group(v, v.si + t.f, key, t.fit_id, t.replicate, 0, g, a, NULL, NULL, &sum);
+        si_back_group<AVERAGE>(v, v.si + t.f, key, t.fit_id, t.replicate, 0, g, a, NULL, NULL, &sum);
     }
     sum = lg_block_sum(sum, (double *)memory, threadIdx.x, SI_THREADS);
     if (threadIdx.x == 0) v.part[blockIdx.x] = sum;
@@ -204,7 +218,8 @@ static void si_run(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t step
         lg_si_forward_block(b, v, step0, steps, from, end, tape, checkpoint);
         return;
     }
-    const size_t shared = sizeof(si_tile_head) + 2 * SI_TILE_REGION * SI_TILE_STRIDE * sizeof(uint32_t);
+    const size_t shared =
+        sizeof(si_tile_head) + SI_TILE_PLANES * sizeof(uint32_t) + (v.scores ? SI_SCORES * sizeof(double) : 0);
     const uint32_t most = si_tile_steps(b->job, 1);
     uint32_t first = 0, last = 0;
     while (first < v.records && b->job->record[first] <= step0) first++;
@@ -217,8 +232,9 @@ static void si_run(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t step
             cudaMemcpyAsync(v.other, from, (size_t)v.F * v.R * b->layout.sample, cudaMemcpyDeviceToDevice, b->stream);
             from = v.other;
         }
-        LG_LAUNCH(si_tile_forward, dim3(v.F * v.R * si_tiles(v.H, v.W)), dim3(SI_THREADS), shared, b->stream, v,
-                  step0 + s, some, s, (const uint32_t *)from, (uint32_t *)to, (uint32_t *)tape, (uint32_t *)checkpoint);
+        LG_LAUNCH((v.scores ? si_tile_forward<true> : si_tile_forward<false>), dim3(v.F * v.R * si_tiles(v.H, v.W)),
+                  dim3(SI_THREADS), shared, b->stream, v, step0 + s, some, s, (const uint32_t *)from, (uint32_t *)to,
+                  (uint32_t *)tape, (uint32_t *)checkpoint);
         from = to;
         s += some;
     }
@@ -231,11 +247,30 @@ static void start(lg_dbatch *b, const lg_view &v)
     LG_LAUNCH(si_part_start, si_grid(v), dim3(SI_THREADS), 0, b->stream, v, (uint32_t *)v.state);
 }
 
+/* Method score: from moment to moment. */
+static void score_run(lg_dbatch *b, const lg_view &v, uint32_t steps)
+{
+    uint32_t step = 0;
+    for (uint32_t k = 0; k < lg_cuda_moments(b->job); k++) {
+        const uint32_t end = v.target_stat ? b->job->record[k] : steps;
+        si_run(b, v, step, end - step, step ? v.state : NULL, v.state, NULL, NULL);
+        lg_cuda_score_moment(b, v, k, step, end);
+        step = end;
+    }
+    if (step < steps) si_run(b, v, step, steps - step, step ? v.state : NULL, v.state, NULL, NULL);
+}
+
 static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
 {
     if (v.loss == LG_LOSS_nll && keep) return; /* the likelihood needs no simulation */
     const bool all = keep && v.segment == v.steps;
-    si_run(b, v, step0, steps, step0 ? v.state : NULL, v.state, all ? v.tape : NULL,
+    if (keep && v.scores) {
+        score_run(b, v, steps);
+        return;
+    }
+    lg_view w = v;
+    w.scores = false;
+    si_run(b, w, step0, steps, step0 ? v.state : NULL, v.state, all ? v.tape : NULL,
            keep && !all ? v.checkpoint : NULL);
 }
 
@@ -250,8 +285,13 @@ static void backward(lg_dbatch *b, const lg_view &v)
 {
     const size_t bytes = (size_t)v.F * v.R * b->layout.sample, scratch = SI_THREADS * sizeof(double);
     if (v.loss == LG_LOSS_nll) return; /* the loss has the gradient already */
+    if (v.scores) {
+        lg_cuda_score_gradient(b, v);
+        return;
+    }
     if (si_is_pair(b->job)) {
-        LG_LAUNCH(si_part_pair, si_grid(v), dim3(SI_THREADS), scratch, b->stream, v);
+        LG_LAUNCH((v.average ? si_part_pair<true> : si_part_pair<false>), si_grid(v), dim3(SI_THREADS), scratch,
+                  b->stream, v);
         return;
     }
     const bool block = lg_si_fits_block(b->job, b->device, true);
@@ -280,6 +320,11 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
                   (block_back ? 0 : job->steps / si_tile_steps(job, 2));
     l->parts = (uint32_t)((8 * words + SI_ITEMS - 1) / SI_ITEMS);
     l->grad_parts = pair ? l->parts : (block_back ? 1 : tiles * SI_TILE_WARPS);
+    const bool scores = lg_cuda_scores(job, gradients);
+    if (scores) {
+        l->grad_parts = block ? 1 : tiles * SI_TILE_WARPS;
+        l->launches = 8 + 2 * lg_cuda_moments(job) + (block ? 0 : job->steps / si_tile_steps(job, 1));
+    }
     l->bytes[LG_BUF_CONSTANTS] = job->fits * sizeof(lg_si_fit);
     l->bytes[LG_BUF_STATE] = FR * l->sample;
     l->bytes[LG_BUF_OTHER] = block ? 0 : FR * l->sample;
@@ -288,7 +333,8 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     l->bytes[LG_BUF_REPLICATE_STAT] = FR * job->records * sizeof(double);
     if (!gradients) return;
     l->bytes[LG_BUF_PART] = FR * l->grad_parts * sizeof(double);
-    if (pair) return;
+    l->bytes[LG_BUF_SCORE] = scores ? FR * lg_cuda_moments(job) * sizeof(double) : 0;
+    if (pair || scores) return;
     l->bytes[LG_BUF_TAPE] = FR * l->sample * l->segment;
     l->bytes[LG_BUF_CHECKPOINT] = FR * l->sample * (segments - 1);
     l->bytes[LG_BUF_WORK] = segments > 1 ? FR * l->sample : 0;

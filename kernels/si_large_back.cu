@@ -4,7 +4,7 @@
  * it gives to its neighbours, g, and adds the eight neighbours' g to those within d - 1. Adjoints and g lie in shared memory;
  * the states before each step are read from the tape. Only the tile's own sites count for dL/dbeta.
  * Work, in groups of four sites as in si_large.cu: 13 % more than needed with one step a launch, 16 % with two, 23 % with
- * four. Global memory, in bytes a site and step: 9.0 with one step a launch (8.7 of them adjoints), 4.9 with two, 2.8 with
+ * four. Global memory, in bytes a site and step: 8.5 with one step a launch (8.3 of them adjoints), 4.5 with two, 2.6 with
  * four; a launch for each half of a step, as it would be without the region around the tile, moves 24. So: four steps where a
  * step is short (si_tile_steps), else two.
  * Determinism: each warp has the same rows of its tile in every launch. It adds a step's sites by a fixed tree and the steps
@@ -32,8 +32,9 @@ static __device__ inline uint32_t si_ring(int j, uint32_t W)
 }
 
 /* Steps step + steps - 1 down to step, the first of which has slot `slot` in states. first: of the launches of a backward
- * pass. */
-static __global__ void LG_THREADS(SI_THREADS)
+ * pass. AVERAGE: estimator gr. */
+template <bool AVERAGE>
+static __global__ void LG_THREADS(SI_THREADS, AVERAGE ? 1 : 0)
     si_tile_backward(lg_view v, uint32_t step, uint32_t steps, uint32_t slot, bool first, const uint32_t *states,
                      const float *from, float *to)
 {
@@ -86,7 +87,8 @@ static __global__ void LG_THREADS(SI_THREADS)
                 float a[4];
                 LG_UNROLL
                 for (uint32_t k = 0; k < 4u; k++) a[k] = g.j + k < W ? adj[at + k] + add : 0.0f;
-                si_back_group(v, &head->fit, key, t.fit_id, t.replicate, now, g, a, adj + at, gain + at, &part_sum);
+                si_back_group<AVERAGE>(v, &head->fit, key, t.fit_id, t.replicate, now, g, a, adj + at, gain + at,
+                                       &part_sum);
                 sum += own ? part_sum : 0.0;
             }
         }
@@ -115,11 +117,12 @@ void lg_si_backward_tiles(lg_dbatch *b, lg_view *v, uint32_t step0, uint32_t ste
     const size_t shared =
         sizeof(si_tile_head) + SI_TILE_REGION * SI_TILE_STRIDE * sizeof(uint32_t) + 2 * SI_BACK_PLANE * sizeof(float);
     const uint32_t most = si_tile_steps(b->job, 2);
-    lg_cuda_shared(si_tile_backward, shared);
+    auto *const kernel = v->average ? si_tile_backward<true> : si_tile_backward<false>;
+    lg_cuda_shared(kernel, shared);
     for (uint32_t left = steps; left > 0;) {
         const uint32_t some = left < most ? left : most;
         left -= some;
-        LG_LAUNCH(si_tile_backward, dim3(v->F * v->R * si_tiles(v->H, v->W)), dim3(SI_THREADS), shared, b->stream, *v,
+        LG_LAUNCH(kernel, dim3(v->F * v->R * si_tiles(v->H, v->W)), dim3(SI_THREADS), shared, b->stream, *v,
                   step0 + left, some, left, step0 + left + some == v->steps, (const uint32_t *)states, v->adjoint,
                   v->adjoint2);
         float *swap = v->adjoint;

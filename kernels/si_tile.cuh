@@ -19,6 +19,7 @@ enum {
     SI_TILE_HALO = 2,                 /* words left and right of it, at most */
     SI_TILE_REGION = SI_TILE_ROWS + 2 * SI_TILE_RING,
     SI_TILE_STRIDE = SI_TILE_WORDS + 2 * SI_TILE_HALO,
+    SI_TILE_PLANES = 2 * SI_TILE_REGION * SI_TILE_STRIDE, /* words of the forward pass' two */
     SI_TILE_WARPS = SI_THREADS / 32,
     SI_TILE_BUSY = 1 << 22 /* sites in flight whose step lasts some four launches */
 };

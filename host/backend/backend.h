@@ -145,13 +145,14 @@ static inline uint32_t lg_job_noise_fit(const lg_job *job, uint32_t fit)
 {
     return job->noise_fit ? job->noise_fit[fit] : job->first_fit + fit;
 }
-/* Temperature of an iteration: geometric from tau to tau_end over the iterations. */
+static inline uint64_t lg_job_last(const lg_job *job)
+{
+    return job->optimizer.iterations > 1 ? job->optimizer.iterations - 1 : 1;
+}
+/* Temperature of an iteration. */
 static inline double lg_job_tau(const lg_job *job, uint64_t iteration)
 {
-    const uint64_t last = job->optimizer.iterations > 1 ? job->optimizer.iterations - 1 : 1;
-    if (!(job->tau_end > 0.0) || job->tau_end == job->tau) return job->tau;
-    if (iteration >= last) return job->tau_end;
-    return job->tau * pow(job->tau_end / job->tau, (double)iteration / (double)last);
+    return lg_temperature(job->tau, job->tau_end, lg_job_last(job), iteration);
 }
 /* First element of a fit in target_stat and weight_stat. */
 static inline size_t lg_job_statistic_offset(const lg_job *job, uint32_t fit)
@@ -219,8 +220,6 @@ typedef struct lg_backend {
     bool (*lm)(const lg_job *job);
     /* Does it honour the job's share? */
     bool share;
-    /* Does it honour the job's method score, categorical, draws and tau_end? A job that has them is refused elsewhere. */
-    bool estimators;
     /* Does it honour the job's own loss? NULL: never. */
     bool (*own)(const lg_job *job);
 } lg_backend;

@@ -169,6 +169,5 @@ const lg_backend lg_backend_exact = {
     .get_states = exact_get_states,
     .get_fit_state = lg_hosted_get_fit_state,
     .set_fit_state = exact_set_fit_state,
-    .estimators = true,
     .lm = lg_hosted_lm,
 };

@@ -321,6 +321,5 @@ const lg_backend lg_backend_fd = {
     .get_states = fd_get_states,
     .get_fit_state = lg_hosted_get_fit_state,
     .set_fit_state = fd_set_fit_state,
-    .estimators = true,
     .lm = lg_hosted_lm,
 };

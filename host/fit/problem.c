@@ -238,7 +238,6 @@ static lg_status build_data(lg_context *ctx, const lg_config *config, lg_problem
     if (!status) status = read_loss(ctx, config, &p->job);
     if (!status) status = read_params(ctx, config, p);
     if (!status) status = open_device(ctx, config, p);
-    if (!status) status = lg_problem_check_estimator(ctx, config, p);
     if (!status) status = lg_problem_load_data(ctx, config, p);
     return status ? status : lg_resample(ctx, config, p);
 }

@@ -48,9 +48,8 @@ lg_status lg_problem_plan(lg_context *ctx, lg_problem *problem);
  * job are set. Data may set lattice sizes and steps that the configuration leaves open. */
 lg_status lg_problem_load_data(lg_context *ctx, const lg_config *config, lg_problem *problem);
 
-/* Fills method, estimators and temperature of the job; checks them against model, loss and replicates, then the device. */
+/* Fills method, estimators and temperature of the job; checks them against model, loss and replicates. */
 lg_status lg_problem_read_estimator(lg_context *ctx, const lg_config *config, lg_job *job);
-lg_status lg_problem_check_estimator(lg_context *ctx, const lg_config *config, const lg_problem *problem);
 
 /* Fills optimiser, iterations and stop.*; the data are loaded. check: lm is for losses of statistics, on backends that give
  * their Jacobian; the gradient method is placed before the device. settle: a default lm becomes adam on a device that has no

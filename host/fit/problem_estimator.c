@@ -62,17 +62,3 @@ lg_status lg_problem_read_estimator(lg_context *ctx, const lg_config *c, lg_job 
     job->v0_const = v0 && strcmp(v0, "const") == 0;
     return job->task == LG_TASK_simulate ? LG_OK : check_method(ctx, c, job);
 }
-
-lg_status lg_problem_check_estimator(lg_context *ctx, const lg_config *c, const lg_problem *p)
-{
-    const lg_job *job = &p->job;
-    const bool gr = job->binary == LG_ESTIMATOR_gr || job->categorical == LG_ESTIMATOR_gr;
-    const bool schedule = job->tau_end > 0.0 && job->tau_end != job->tau;
-    const char *key = job->method == LG_GRADIENT_score ? "estimator.method"
-                      : gr ? (job->binary == LG_ESTIMATOR_gr ? "estimator.binary" : "estimator.categorical")
-                           : (schedule ? "estimator.tau_end" : NULL);
-    if (!key || p->backend->estimators || job->task == LG_TASK_simulate) return LG_OK;
-    const char *value = lg_config_get(c, key);
-    return lg_fail(ctx, LG_ERR_UNSUPPORTED, "%s: %s = %s does not run on %s yet: use device cpu",
-                   lg_config_origin(c, key), key, value ? value : "", p->backend->name);
-}

@@ -38,10 +38,7 @@ static lg_status open_method(lg_context *ctx, lg_problem *p)
         return lg_fail(ctx, LG_ERR_UNSUPPORTED,
                        "a loss of one's own does not run on %s for model %s yet: set device to cpu", device->name,
                        p->job.model->name);
-    const bool gr = p->job.binary == LG_ESTIMATOR_gr || p->job.categorical == LG_ESTIMATOR_gr;
-    if (device->estimators || (!gr && !(p->job.tau_end > 0.0))) return LG_OK;
-    return lg_fail(ctx, LG_ERR_UNSUPPORTED,
-                   "estimator gr and estimator.tau_end do not run on %s yet: set device to cpu", device->name);
+    return LG_OK;
 }
 
 lg_status lg_problem_set_loss(lg_context *ctx, lg_problem *p, lg_loss_fn loss, void *user, const int64_t *record,

@@ -17,6 +17,8 @@
 #include "rules/mathf.h"
 #include "rules/streams.h"
 
+#include <math.h>
+
 /* X(name, text) */
 #define LG_ESTIMATOR_LIST(X)                                       \
     X(ste, "threshold with identity straight-through: dy/dp := 1") \
@@ -48,6 +50,14 @@ enum { LG_MAX_REDRAWS = 64 };
 LG_RULE uint32_t lg_estimator_draws(lg_estimator estimator, uint32_t K)
 {
     return estimator == LG_ESTIMATOR_ste ? 0u : (estimator == LG_ESTIMATOR_gr ? K : 1u);
+}
+
+/* Softmax temperature of an iteration: geometric from tau at the first to tau_end at iteration `last`; tau_end 0: tau. */
+LG_RULE double lg_temperature(double tau, double tau_end, uint64_t last, uint64_t iteration)
+{
+    if (!(tau_end > 0.0) || tau_end == tau) return tau;
+    if (iteration >= last) return tau_end;
+    return tau * pow(tau_end / tau, (double)iteration / (double)last);
 }
 
 /* Standard exponential from a word; in (6e-8, 16.7), never 0 and never infinite. */

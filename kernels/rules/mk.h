@@ -106,6 +106,13 @@ LG_RULE void lg_mk_prepare(const double *params, double gamma, int capacity, dou
     fit->reaction_draws = fit->direction_draws = 1;
 }
 
+/* The fit's numbers of draws of the Gumbel noise, after lg_mk_prepare; a direction is drawn with gs at least. */
+LG_RULE void lg_mk_estimators(lg_estimator binary, lg_estimator categorical, uint32_t K, lg_mk_fit *fit)
+{
+    fit->reaction_draws = lg_estimator_draws(binary, K);
+    fit->direction_draws = categorical == LG_ESTIMATOR_gr ? K : 1u;
+}
+
 /* ---- diffusion ------------------------------------------------------------------------------------------------ */
 
 /* E = H(n - N u) with u = (h + 1/2) 2^-16: floor(N (2 h + 1) / 2^17) < n. 0 at n = 0 and 1 at n = N by itself, and no
@@ -174,22 +181,21 @@ LG_RULE void lg_mk_direction_weights(const lg_mk_fit *fit, int species, const lg
     for (int q = 0; q < LG_MK_DIRECTIONS; q++) w[q] = scale * (q == LG_MK_STAY ? others : -w[q]);
 }
 
-/* The draw and its weights, averaged over the fit's number of draws of the noise. Returns the direction. */
-LG_RULE int lg_mk_direction_mean(const lg_mk_fit *fit, lg_key key, uint32_t f, uint32_t replicate, uint32_t step,
-                                 int species, float *w)
+/* The draw and its weights, averaged over the fit's number of draws of the noise. d: the direction, and the noise drawn last. */
+LG_RULE void lg_mk_direction_mean(const lg_mk_fit *fit, lg_key key, uint32_t f, uint32_t replicate, uint32_t step,
+                                  int species, lg_mk_direction_draw *d, float *w)
 {
-    const lg_mk_direction_draw d = lg_mk_draw_direction_soft(fit, key, f, replicate, step, species);
-    lg_mk_direction_weights(fit, species, &d, w);
-    if (fit->direction_draws < 2) return d.q;
-    for (uint32_t k = 1; k < fit->direction_draws; k++) {
+    int direction = 0;
+    uint32_t k = 0;
+    do {
         float more[LG_MK_DIRECTIONS];
-        lg_mk_direction_draw again = lg_mk_draw_direction_soft(fit, lg_redraw_key(key, k), f, replicate, step, species);
-        again.q = d.q;
-        lg_mk_direction_weights(fit, species, &again, more);
-        for (int q = 0; q < LG_MK_DIRECTIONS; q++) w[q] += more[q];
-    }
-    for (int q = 0; q < LG_MK_DIRECTIONS; q++) w[q] /= (float)fit->direction_draws;
-    return d.q;
+        *d = lg_mk_draw_direction_soft(fit, lg_redraw_key(key, k), f, replicate, step, species);
+        if (k == 0) direction = d->q;
+        d->q = direction;
+        lg_mk_direction_weights(fit, species, d, more);
+        for (int q = 0; q < LG_MK_DIRECTIONS; q++) w[q] = k == 0 ? more[q] : w[q] + more[q];
+    } while (++k < fit->direction_draws);
+    for (int q = 0; q < LG_MK_DIRECTIONS && fit->direction_draws > 1; q++) w[q] /= (float)fit->direction_draws;
 }
 
 /* Score d log P / dD of a species' direction: -1 / (1 - D) for staying, 1 / D for each of the others. */

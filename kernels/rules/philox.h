@@ -32,6 +32,35 @@ typedef struct lg_key {
     uint32_t k[2];
 } lg_key;
 
+enum { LG_PHILOX_ROUNDS = 10 };
+
+#define LG_PHILOX_W0 0x9E3779B9u
+#define LG_PHILOX_W1 0xBB67AE85u
+
+/* The keys of round r: key + r (W0, W1). */
+LG_RULE lg_key lg_philox_key(lg_key key, uint32_t round)
+{
+    lg_key k = {{key.k[0] + round * LG_PHILOX_W0, key.k[1] + round * LG_PHILOX_W1}};
+    return k;
+}
+
+LG_RULE uint64_t lg_philox_product0(uint32_t c0)
+{
+    return (uint64_t)0xD2511F53u * c0;
+}
+LG_RULE uint64_t lg_philox_product1(uint32_t c2)
+{
+    return (uint64_t)0xCD9E8D57u * c2;
+}
+
+LG_RULE lg_block lg_philox_round(lg_block c, lg_key k)
+{
+    const uint64_t p0 = lg_philox_product0(c.w[0]), p1 = lg_philox_product1(c.w[2]);
+    lg_block b = {
+        {(uint32_t)(p1 >> 32) ^ c.w[1] ^ k.k[0], (uint32_t)p1, (uint32_t)(p0 >> 32) ^ c.w[3] ^ k.k[1], (uint32_t)p0}};
+    return b;
+}
+
 LG_RULE lg_block lg_philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, lg_key key)
 {
 #if LG_PHILOX_BY_CURAND
@@ -44,16 +73,16 @@ LG_RULE lg_block lg_philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, l
 #else
 #pragma GCC unroll 10
 #endif
-    for (int round = 0; round < 10; round++) {
-        const uint64_t p0 = (uint64_t)0xD2511F53u * c0;
-        const uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
+    for (int round = 0; round < LG_PHILOX_ROUNDS;
+         round++) { /* lg_philox_round in scalars: nvcc needs fewer registers */
+        const uint64_t p0 = lg_philox_product0(c0), p1 = lg_philox_product1(c2);
         const uint32_t hi0 = (uint32_t)(p0 >> 32), hi1 = (uint32_t)(p1 >> 32);
         c0 = hi1 ^ c1 ^ k0;
         c1 = (uint32_t)p1;
         c2 = hi0 ^ c3 ^ k1;
         c3 = (uint32_t)p0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
+        k0 += LG_PHILOX_W0;
+        k1 += LG_PHILOX_W1;
     }
     const lg_block b = {{c0, c1, c2, c3}};
 #endif

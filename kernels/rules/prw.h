@@ -45,6 +45,13 @@ LG_RULE void lg_prw_prepare(double p_center, double p_resample, lg_estimator bin
     fit->keep_draws = fit->velocity_draws = 1;
 }
 
+/* The fit's numbers of draws of the Gumbel noise, after lg_prw_prepare. */
+LG_RULE void lg_prw_estimators(lg_estimator binary, lg_estimator categorical, uint32_t K, lg_prw_fit *fit)
+{
+    fit->keep_draws = binary == LG_ESTIMATOR_gr ? K : 1u;
+    fit->velocity_draws = categorical == LG_ESTIMATOR_gr ? K : 1u;
+}
+
 /* Scores: d log P / dlogit of a draw. keep/resample: k1 - p_resample. A velocity that was drawn: [w = 0] - p_center, as
  * d log p_center = 1 - p_center and d log((1 - p_center) / 2) = -p_center. A velocity that was not taken has no score: the
  * law of the walk does not contain it. */

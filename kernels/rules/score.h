@@ -30,4 +30,18 @@ LG_RULE double lg_score_statistic(double adjoint, double weight, double mean, do
     return adjoint * delta - weight * delta * delta;
 }
 
+/* PRW. The axes of a walker are walks of their own: n = 2 R of them, MSD_t = 2 mean(x_t^2), and MSD_t without one of them is
+ * less by delta = 2 d / (n - 1), d = x_t^2 - mean. What step t adds to a gradient, from the sums over walks of d S and d^2 S: */
+LG_RULE double lg_score_walks(double adjoint, double weight, double d_score, double d2_score, double R)
+{
+    const double others = 2.0 * R - 1.0;
+    return adjoint * 2.0 / others * d_score - weight * 4.0 / (others * others) * d2_score;
+}
+
+/* L - b_r of SI's count, a mean over pairs of the squares of differences; squares: their sum, one: that of the replicate. */
+LG_RULE double lg_score_count(double squares, double one, double R)
+{
+    return lg_score_state(LG_LOSS_mse, squares, one, R, R);
+}
+
 #endif

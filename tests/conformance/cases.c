@@ -12,14 +12,34 @@
 #define T(name) LG_TASK_##name
 #define L(name) LG_LOSS_##name
 #define E(name) LG_ESTIMATOR_##name
-#define SHARED false /* by all fits of the case: data, optimiser, numbers in the noise */
-#define OWN true
+/* Last columns. SHARED by all fits of the case, or OWN: data, optimiser, numbers in the noise. PATHWISE: estimator of draws among
+ * several classes, draws of the noise, temperature at the end. */
+#define SHARED                                         \
+    false,                                             \
+    {                                                  \
+        LG_GRADIENT_pathwise, LG_ESTIMATOR_ste, 0, 0.0 \
+    }
+#define OWN                                            \
+    true,                                              \
+    {                                                  \
+        LG_GRADIENT_pathwise, LG_ESTIMATOR_ste, 0, 0.0 \
+    }
+#define PATHWISE(own, categorical, draws, tau_end)           \
+    own,                                                     \
+    {                                                        \
+        LG_GRADIENT_pathwise, E(categorical), draws, tau_end \
+    }
+#define SCORE(own)                                  \
+    own,                                            \
+    {                                               \
+        LG_GRADIENT_score, LG_ESTIMATOR_ste, 0, 0.0 \
+    }
 
 /* Odd sizes, the smallest lattice, capacities up to 255, certain and impossible events, one walker, one step, lattices
  * that fit a block and lattices that do not, whole tapes and segments. */
 /* clang-format off */
 const lg_case lg_cases[] = {
-    /* name, model, task, loss, estimator, tau, H, W, N, gamma, params, F, R, T, pool, segmented, v0_const, own */
+    /* name, model, task, loss, estimator, tau, H, W, N, gamma, params, F, R, T, pool, segmented, v0_const, own, gradient */
     {"mk-64", MK, T(stability), L(log_sse), E(ste), 1.0, 64, 64, 50, 0.5, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 2, 6, 1, false, false, SHARED},
     {"mk-smallest", MK, T(stability), L(mse), E(ste), 1.0, 3, 3, 4, 0.9, {0.5, 0.2, 0.9, 0.5, 0.5}, 3, 2, 9, 2, false, false, SHARED},
     {"mk-odd", MK, T(stability), L(sse), E(gs), 1.0, 7, 13, 20, 0.9, {0.2, 0.9, 0.7, 0.6, 0.8}, 2, 3, 40, 3, false, false, SHARED},
@@ -27,18 +47,18 @@ const lg_case lg_cases[] = {
     {"mk-log-gs", MK, T(stability), L(log_sse), E(gs), 1.0, 12, 33, 50, 0.018, {0.6, 0.4, 0.7, 0.9, 0.8}, 1, 2, 5, 1, false, false, SHARED},
     {"mk-sse", MK, T(stability), L(sse), E(ste), 1.0, 5, 40, 30, 0.5, {0.1, 0.4, 0.98, 0.1, 0.2}, 4, 1, 33, 1, false, false, SHARED},
     {"mk-ends", MK, T(stability), L(mse), E(ste), 1.0, 6, 5, 10, 3.0, {0.0, 1.0, 1.0, 1.0, 0.0}, 1, 3, 8, 1, false, false, SHARED},
-    {"mk-segments", MK, T(stability), L(log_sse), E(ste), 1.0, 16, 16, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 2, 2, 45, 1, true, false, SHARED},
+    {"mk-segments", MK, T(stability), L(log_sse), E(ste), 1.0, 16, 16, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 2, 2, 64, 1, true, false, SHARED},
     {"mk-pairs", MK, T(transition), L(sse), E(ste), 1.0, 10, 10, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 5, 1, 7, false, false, SHARED},
     {"mk-pairs-mse", MK, T(transition), L(mse), E(ste), 1.0, 8, 9, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 4, false, false, SHARED},
     {"mk-pairs-gs", MK, T(transition), L(sse), E(gs), 1.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 9, false, false, SHARED},
     {"mk-pairs-mse-gs", MK, T(transition), L(mse), E(gs), 2.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 9, false, false, SHARED},
     {"mk-curve", MK, T(trajectory), L(stat), E(ste), 1.0, 11, 8, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 3, 20, 2, false, false, SHARED},
-    {"mk-curve-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 8, 11, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 40, 2, true, false, SHARED},
+    {"mk-curve-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 8, 11, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 64, 2, true, false, SHARED},
     {"mk-tall", MK, T(stability), L(log_sse), E(ste), 1.0, 130, 5, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 1, 4, 1, false, false, SHARED},
     {"mk-two-pairs", MK, T(stability), L(sse), E(ste), 1.0, 64, 30, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 4, 1, false, false, SHARED},
     {"mk-large", MK, T(stability), L(log_sse), E(ste), 1.0, 67, 131, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 1, 5, 1, false, false, SHARED},
-    {"mk-large-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 4, 514, 50, 0.018, {0.9, 0.4, 0.98, 0.3, 0.2}, 1, 1, 20, 1, true, false, SHARED},
-    {"mk-cluster", MK, T(trajectory), L(stat), E(gs), 1.0, 33, 32, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 30, 1, true, false, SHARED},
+    {"mk-large-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 8, 514, 50, 0.018, {0.9, 0.4, 0.98, 0.3, 0.2}, 1, 1, 12, 1, true, false, SHARED},
+    {"mk-cluster", MK, T(trajectory), L(stat), E(gs), 1.0, 33, 32, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 64, 1, true, false, SHARED},
     {"mk-many", MK, T(stability), L(log_sse), E(ste), 1.0, 16, 16, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 17, 6, 1, false, false, SHARED},
     {"mk-many-two", MK, T(stability), L(log_sse), E(ste), 1.0, 30, 40, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 17, 2, 1, false, false, SHARED},
     {"mk-many-four", MK, T(stability), L(log_sse), E(ste), 1.0, 48, 48, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 17, 2, 1, false, false, SHARED},
@@ -78,7 +98,7 @@ const lg_case lg_cases[] = {
     {"prw-const", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.6}, 1, 64, 20, 1, false, true, SHARED},
 
     {"own-mk-pairs", MK, T(transition), L(sse), E(ste), 1.0, 8, 9, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 3, 4, 1, 7, false, false, OWN},
-    {"own-mk-curve", MK, T(trajectory), L(stat), E(gs), 1.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 3, 3, 40, 4, true, false, OWN},
+    {"own-mk-curve", MK, T(trajectory), L(stat), E(gs), 1.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 3, 3, 64, 4, true, false, OWN},
     {"own-mk-form", MK, T(formation), L(stat), E(ste), 1.0, 8, 8, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 3, 2, 20, 4, false, false, OWN},
     {"own-mk-large", MK, T(stability), L(log_sse), E(ste), 1.0, 34, 122, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 3, 1, 4, 3, false, false, OWN},
     {"own-si-pairs", SI, T(transition), L(sse), E(gs), 1.0, 9, 37, 1, 0, {0.4}, 3, 3, 1, 9, false, false, OWN},
@@ -86,6 +106,54 @@ const lg_case lg_cases[] = {
     {"own-si-curve", SI, T(trajectory), L(stat), E(ste), 1.0, 21, 34, 1, 0, {0.1}, 3, 3, 7, 4, false, false, OWN},
     {"own-si-large", SI, T(trajectory), L(stat), E(gs), 1.0, 129, 190, 1, 0, {0.05}, 3, 1, 3, 3, false, false, OWN},
     {"own-prw", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.4}, 3, 150, 12, 1, false, false, OWN},
+
+    /* several draws of the Gumbel noise, of reactions, of directions or of both */
+    {"gr-mk", MK, T(stability), L(log_sse), E(gr), 1.0, 9, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 2, 6, 1, false, false, PATHWISE(false, gr, 3, 0)},
+    {"gr-mk-cluster", MK, T(stability), L(sse), E(gr), 0.7, 16, 16, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 4, 1, false, false, PATHWISE(false, gs, 3, 0)},
+    {"gr-mk-directions", MK, T(stability), L(mse), E(ste), 1.0, 9, 8, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 11, 1, false, false, PATHWISE(false, gr, 4, 0)},
+    {"gr-mk-mixed", MK, T(stability), L(mse), E(gs), 1.0, 5, 6, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 5, 1, false, false, PATHWISE(false, gr, 2, 0)},
+    {"gr-mk-large", MK, T(stability), L(mse), E(gr), 1.0, 3, 514, 50, 0.018, {0.9, 0.4, 0.98, 0.3, 0.2}, 1, 1, 2, 1, false, false, PATHWISE(false, gr, 2, 0)},
+    {"gr-mk-pairs", MK, T(transition), L(sse), E(gr), 1.0, 10, 13, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 6, 1, 7, false, false, PATHWISE(true, gr, 3, 0)},
+    {"gr-mk-pairs-mse", MK, T(transition), L(mse), E(gr), 1.0, 10, 40, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 7, false, false, PATHWISE(false, gr, 64, 0)},
+    {"gr-mk-curve", MK, T(trajectory), L(stat), E(gr), 1.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 64, 2, true, false, PATHWISE(false, gr, 3, 0)},
+    {"gr-mk-form", MK, T(formation), L(stat), E(gr), 1.0, 8, 10, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 10, 1, false, false, PATHWISE(false, gr, 3, 0)},
+    {"gr-si-pairs", SI, T(transition), L(sse), E(gr), 1.0, 9, 37, 1, 0, {0.4}, 2, 3, 1, 9, false, false, PATHWISE(false, ste, 3, 0)},
+    {"gr-si-pairs-mse", SI, T(transition), L(mse), E(gr), 0.5, 12, 40, 1, 0, {0.4}, 1, 4, 1, 5, false, false, PATHWISE(false, ste, 2, 0)},
+    {"gr-si-count", SI, T(transition), L(count), E(gr), 1.0, 12, 40, 1, 0, {0.4}, 2, 4, 1, 5, false, false, PATHWISE(true, ste, 3, 0)},
+    {"gr-si-nll", SI, T(transition), L(nll), E(gr), 1.0, 12, 40, 1, 0, {0.4}, 1, 4, 1, 5, false, false, PATHWISE(false, ste, 3, 0)},
+    {"gr-si-curve", SI, T(trajectory), L(stat), E(gr), 1.0, 11, 14, 1, 0, {0.1}, 2, 2, 5, 2, false, false, PATHWISE(false, ste, 3, 0)},
+    {"gr-si-state", SI, T(stability), L(sse), E(gr), 1.0, 15, 31, 1, 0, {0.05}, 1, 2, 4, 1, false, false, PATHWISE(false, ste, 3, 0)},
+    {"gr-si-state-mse", SI, T(stability), L(mse), E(gr), 1.0, 15, 31, 1, 0, {0.05}, 1, 2, 4, 1, false, false, PATHWISE(false, ste, 3, 0)},
+    {"gr-si-state-log", SI, T(stability), L(log_sse), E(gr), 2.0, 15, 31, 1, 0, {0.05}, 1, 2, 4, 1, false, false, PATHWISE(false, ste, 3, 0)},
+    {"gr-si-large", SI, T(stability), L(sse), E(gr), 1.0, 129, 130, 1, 0, {0.05}, 1, 1, 2, 1, false, false, PATHWISE(false, ste, 2, 0)},
+    {"gr-prw", PRW, T(trajectory), L(sse), E(gr), 1.0, 0, 0, 0, 0, {0.3, 0.4}, 2, 150, 6, 1, false, false, PATHWISE(false, gr, 3, 0)},
+    {"gr-prw-velocity", PRW, T(trajectory), L(sse), E(ste), 1.0, 0, 0, 0, 0, {0.3, 0.4}, 2, 150, 6, 1, false, false, PATHWISE(true, gr, 4, 0)},
+    {"gr-prw-keep", PRW, T(trajectory), L(sse), E(gr), 0.7, 0, 0, 0, 0, {0.3, 0.4}, 1, 130, 12, 1, false, true, PATHWISE(false, gs, 3, 0)},
+
+    /* a temperature of its own in each iteration */
+    {"tau-mk", MK, T(stability), L(mse), E(gs), 2.0, 9, 20, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 2, 3, 1, false, false, PATHWISE(false, gs, 1, 0.3)},
+    {"tau-si", SI, T(transition), L(sse), E(gs), 2.0, 12, 40, 1, 0, {0.4}, 2, 4, 1, 9, false, false, PATHWISE(false, ste, 1, 0.3)},
+    {"tau-prw", PRW, T(trajectory), L(sse), E(gr), 2.0, 0, 0, 0, 0, {0.3, 0.4}, 2, 150, 6, 1, false, false, PATHWISE(false, gr, 2, 0.3)},
+
+    {"score-mk", MK, T(stability), L(log_sse), E(ste), 1.0, 9, 8, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 3, 6, 1, false, false, SCORE(false)},
+    {"score-mk-cluster", MK, T(stability), L(sse), E(ste), 1.0, 16, 16, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 4, 1, false, false, SCORE(false)},
+    {"score-mk-two-pairs", MK, T(stability), L(mse), E(ste), 1.0, 36, 30, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 17, 1, 1, false, false, SCORE(false)},
+    {"score-mk-large", MK, T(stability), L(mse), E(ste), 1.0, 3, 514, 50, 0.8, {0.9, 0.4, 0.98, 0.3, 0.2}, 1, 2, 3, 1, false, false, SCORE(false)},
+    {"score-mk-pairs", MK, T(transition), L(sse), E(ste), 1.0, 14, 19, 50, 0.4, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 3, 1, 9, false, false, SCORE(true)},
+    {"score-mk-pairs-mse", MK, T(transition), L(mse), E(ste), 1.0, 10, 40, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 7, false, false, SCORE(false)},
+    {"score-mk-curve", MK, T(trajectory), L(stat), E(ste), 1.0, 8, 11, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 10, 2, false, false, SCORE(false)},
+    {"score-mk-form", MK, T(formation), L(stat), E(ste), 1.0, 8, 10, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 10, 1, false, false, SCORE(false)},
+    {"score-si-pairs", SI, T(transition), L(sse), E(ste), 1.0, 9, 37, 1, 0, {0.4}, 2, 3, 1, 9, false, false, SCORE(false)},
+    {"score-si-pairs-mse", SI, T(transition), L(mse), E(ste), 1.0, 12, 40, 1, 0, {0.4}, 1, 4, 1, 5, false, false, SCORE(false)},
+    {"score-si-count", SI, T(transition), L(count), E(ste), 1.0, 12, 40, 1, 0, {0.4}, 2, 3, 1, 5, false, false, SCORE(true)},
+    {"score-si-curve", SI, T(trajectory), L(stat), E(ste), 1.0, 11, 14, 1, 0, {0.1}, 1, 3, 11, 2, false, false, SCORE(false)},
+    {"score-si-state", SI, T(stability), L(sse), E(ste), 1.0, 15, 31, 1, 0, {0.05}, 1, 3, 4, 1, false, false, SCORE(false)},
+    {"score-si-state-mse", SI, T(stability), L(mse), E(ste), 1.0, 15, 31, 1, 0, {0.05}, 1, 3, 4, 1, false, false, SCORE(false)},
+    {"score-si-state-log", SI, T(stability), L(log_sse), E(ste), 1.0, 15, 31, 1, 0, {0.05}, 1, 3, 4, 1, false, false, SCORE(false)},
+    {"score-si-all", SI, T(stability), L(sse), E(ste), 1.0, 12, 40, 1, 0, {1.0}, 1, 2, 2, 1, false, false, SCORE(false)},
+    {"score-si-large", SI, T(trajectory), L(stat), E(ste), 1.0, 129, 130, 1, 0, {0.05}, 1, 2, 2, 1, false, false, SCORE(false)},
+    {"score-prw", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.4}, 2, 150, 6, 1, false, false, SCORE(true)},
+    {"score-prw-long", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.8}, 1, 41, 37, 1, false, true, SCORE(false)},
 };
 /* clang-format on */
 const size_t lg_case_count = sizeof lg_cases / sizeof *lg_cases;
@@ -240,7 +308,11 @@ bool lg_case_build(const lg_case *c, lg_case_job *out)
                     .width = c->width,
                     .capacity = c->capacity,
                     .gamma = c->gamma,
+                    .method = c->gradient.method,
                     .binary = c->binary,
+                    .categorical = c->gradient.categorical,
+                    .draws = c->gradient.draws,
+                    .tau_end = c->gradient.tau_end,
                     .tau = c->tau,
                     .v0_const = c->v0_const,
                     .seed = 0x123456789abcull,
@@ -271,11 +343,14 @@ void lg_case_clear(lg_case_job *job)
     memset(job, 0, sizeof *job);
 }
 
-static bool covered(lg_model_id model, lg_task task, lg_loss loss, lg_estimator binary)
+/* Does a case have these? The score does not depend on the estimator. */
+static bool covered(lg_model_id model, lg_task task, lg_loss loss, lg_gradient_method method, lg_estimator binary)
 {
     for (size_t i = 0; i < lg_case_count; i++) {
         const lg_case *c = &lg_cases[i];
-        if (c->model == model && c->task == task && c->loss == loss && c->binary == binary) return true;
+        if (c->model == model && c->task == task && c->loss == loss && c->gradient.method == method &&
+            (c->binary == binary || method == LG_GRADIENT_score))
+            return true;
     }
     return false;
 }
@@ -290,19 +365,18 @@ int lg_case_uncovered(void)
         LG_LOSS_LIST(LOSS_NAME)};
     static const char *const estimators[] = {
 #define ESTIMATOR_NAME(name, text) #name,
-        LG_ESTIMATOR_LIST(ESTIMATOR_NAME)};
+        LG_ESTIMATOR_LIST(ESTIMATOR_NAME) "score"};
+    enum { WAYS = sizeof estimators / sizeof *estimators, OF_SCORE = WAYS - 1 };
     int missing = 0;
     for (int m = 0; lg_model_at(m); m++)
         for (size_t t = 0; t < LG_TASK_COUNT; t++)
             for (size_t l = 0; l < sizeof losses / sizeof *losses; l++)
-                for (size_t e = 0; e < sizeof estimators / sizeof *estimators; e++) {
+                for (size_t e = 0; e < WAYS; e++) {
                     const lg_model_desc *d = lg_model_at(m);
-                    const bool draws_classes =
-                        d->id == LG_MODEL_PRW && e == LG_ESTIMATOR_ste; /* PRW has no binary choice */
-                    if (!(d->losses[t] >> l & 1u) || draws_classes ||
-
-                        e == LG_ESTIMATOR_gr /* until the cuda backend has it (lg_backend.estimators) */ ||
-                        covered(d->id, (lg_task)t, (lg_loss)l, (lg_estimator)e))
+                    const bool score = e == OF_SCORE, none = score && l == LG_LOSS_nll; /* it has no draws */
+                    if (!(d->losses[t] >> l & 1u) || none ||
+                        covered(d->id, (lg_task)t, (lg_loss)l, score ? LG_GRADIENT_score : LG_GRADIENT_pathwise,
+                                (lg_estimator)e))
                         continue;
                     printf("no case: %s %s %s %s\n", d->name, tasks[t], losses[l], estimators[e]);
                     missing++;

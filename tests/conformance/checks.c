@@ -295,6 +295,31 @@ static void check_update(tester *t, lg_dbatch *batch, const lg_job *job, const d
     free_outcome(&o);
 }
 
+/* Where iterations differ by more than their noise, by their temperature: a later row of a fit, of an iteration that a captured
+ * graph runs, is the evaluation at its parameters and its iteration. */
+static void check_row(tester *t, lg_dbatch *batch, const lg_job *job, const double *rows, const lg_fit_state *state)
+{
+    enum { LATER = 7 };
+    const size_t P = (size_t)job->model->params, width = P + 3;
+    double *params = guarded(job->fits * P * sizeof *params);
+    outcome o = make_outcome(job);
+    rows += LATER * job->fits * width;
+    for (uint32_t f = 0; f < job->fits; f++) memcpy(params + f * P, rows + f * width + 1, P * sizeof *params);
+    if (good(t, t->backend->set_params(&t->ctx, batch, params), "set_params") && evaluate(t, batch, job, LATER, &o))
+        for (uint32_t f = 0; f < job->fits; f++) {
+            const lg_optimizer *own = lg_job_optimizer(job, f);
+            lg_fit_state fresh;
+            double row[LG_OPT_MAX_PARAMS + 3];
+            lg_optimizer_start(own, params + f * P, &fresh);
+            lg_optimizer_update(own, &fresh, o.loss[f], o.gradient + f * P, NULL, params + f * P, row);
+            if (state[f].frozen) continue; /* repeats an earlier row */
+            close_numbers(t, rows + f * width, row, 1, 1e-9, "loss in a later row of a fit");
+            close_numbers(t, rows + f * width + P + 2, row + P + 2, 1, 1e-6, "gradient in a later row of a fit");
+        }
+    free(params);
+    free_outcome(&o);
+}
+
 /* Each fit alone gives the trace it gives among the others. */
 static void check_fit_alone(tester *t, const lg_job *job, const double *rows)
 {
@@ -336,8 +361,8 @@ static void check_fit(tester *t, const lg_job *job)
         same_bytes(t, again, rows, FIT_ITERATIONS * width * sizeof(double), "the same fit twice, once resumed: trace");
         same_bytes(t, params, end, P * sizeof(double), "the same fit twice, once resumed: parameters");
         check_update(t, batch, job, rows);
-        /* parts of a tape kept in segments are added segment by segment, and a fit alone has its tape whole */
-        if (job->fit_optimizer && !job->memory_limit) check_fit_alone(t, job, rows);
+        if (job->tau_end > 0.0) check_row(t, batch, job, rows, state);
+        if (job->fit_optimizer) check_fit_alone(t, job, rows);
     }
     if (batch) b->destroy(batch);
     if (second) b->destroy(second);
@@ -348,11 +373,10 @@ static void check_fit(tester *t, const lg_job *job)
     free(state);
 }
 
-/* Kernels whose sums go on from segment to segment give the bytes of a whole tape. The cpu backend and mk.cu do not. */
+/* Where the tape is cut shows in no byte of a gradient, but that the cpu backend adds SI's parts segment by segment. */
 static bool sums_go_on(const tester *t, const lg_job *job)
 {
-    const bool cuda = !strcmp(t->backend->name, "cuda"), block = job->height * job->width <= 16384 && job->width <= 512;
-    return cuda && (job->model->id == LG_MODEL_SI || !block);
+    return job->model->id == LG_MODEL_MK || !strcmp(t->backend->name, "cuda");
 }
 
 /* A tape kept in segments against a whole one. */

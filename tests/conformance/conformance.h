@@ -4,6 +4,14 @@
 
 #include "backend/backend.h"
 
+/* How a gradient is made, besides the estimator of binary draws. All zero: pathwise, one draw, one temperature. */
+typedef struct lg_case_gradient {
+    lg_gradient_method method;
+    lg_estimator categorical;
+    uint32_t draws;
+    double tau_end;
+} lg_case_gradient;
+
 typedef struct lg_case {
     const char *name;
     lg_model_id model;
@@ -17,6 +25,7 @@ typedef struct lg_case {
     bool segmented; /* give the batch so little memory that it must keep the tape in segments */
     bool v0_const;
     bool own; /* each fit has data, an optimiser and a number in the noise of its own */
+    lg_case_gradient gradient;
 } lg_case;
 
 extern const lg_case lg_cases[];

@@ -134,6 +134,72 @@ void lg_oracle_add(const lg_oracle_fit *fit, int param, double term)
     fit->absolute[param] += fabs(term);
 }
 
+/* ---- estimators ------------------------------------------------------------------------------------------------- */
+
+double lg_oracle_tau(const lg_oracle_fit *fit)
+{
+    const lg_job *job = fit->job;
+    const double last = (double)job->optimizer.iterations - 1.0, now = (double)fit->iteration;
+    if (!(job->tau_end > 0.0)) return job->tau;
+    return exp(log(job->tau) + (log(job->tau_end) - log(job->tau)) * (now < last ? now / last : 1.0));
+}
+
+uint32_t lg_oracle_draws(const lg_oracle_fit *fit, lg_estimator estimator)
+{
+    return estimator == LG_ESTIMATOR_gr ? fit->job->draws : 1;
+}
+
+lg_key lg_oracle_key(const lg_oracle_fit *fit, uint32_t k)
+{
+    const lg_block b = lg_philox(k, 0, 0, (uint32_t)LG_STREAM_REDRAW << 24, fit->key);
+    const lg_key key = {{b.w[0], b.w[1]}};
+    return k ? key : fit->key;
+}
+
+size_t lg_oracle_moments(const lg_job *job)
+{
+    return job->target_stat ? job->records : 1;
+}
+
+static double state_loss(const lg_job *job, double S)
+{
+    const double R = job->replicates, entries = R * (double)entries_of(job);
+    if (job->loss == LG_LOSS_log_sse) return log(S);
+    return job->loss == LG_LOSS_sse ? S : S / (job->loss == LG_LOSS_count ? R : entries);
+}
+
+bool lg_oracle_score_weights(const lg_oracle_fit *fit, double S, double own, const int *history, double *weight)
+{
+    const lg_job *job = fit->job;
+    const size_t kinds = lg_job_kinds(job);
+    const double R = job->replicates, others = (S - own) * R / (R - 1.0);
+    if (!job->target_stat) {
+        const bool none = job->loss == LG_LOSS_log_sse && !(others > 0.0);
+        weight[0] = state_loss(job, S) - (none ? 0.0 : state_loss(job, others));
+        return true;
+    }
+    lg_oracle_fit alone = *fit;
+    alone.statistics =
+        calloc(lg_job_statistics(job), sizeof *alone.statistics); /* this replicate's share of the means */
+    if (!alone.statistics) return false;
+    lg_oracle_add_statistics(&alone, history);
+    for (size_t k = 0; k < lg_job_statistics(job); k++) {
+        const double rest = (fit->statistics[k] - alone.statistics[k]) * R / (R - 1.0);
+        const double with = fit->statistics[k] - lg_oracle_target(fit, k), without = rest - lg_oracle_target(fit, k);
+        if (k % kinds == 0) weight[k / kinds] = 0.0;
+        weight[k / kinds] += lg_oracle_weight(fit, k) * (with * with - without * without);
+    }
+    free(alone.statistics);
+    return true;
+}
+
+void lg_oracle_add_score(const lg_oracle_fit *fit, int param, uint32_t t, const double *weight, double score)
+{
+    const lg_job *job = fit->job;
+    for (size_t k = 0; k < lg_oracle_moments(job); k++)
+        if (!job->target_stat || job->record[k] > t) lg_oracle_add(fit, param, weight[k] * score);
+}
+
 size_t lg_oracle_neighbour(const lg_job *job, size_t site, int row, int column)
 {
     const size_t H = job->height, W = job->width;

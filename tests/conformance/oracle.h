@@ -49,6 +49,16 @@ void lg_oracle_add_statistics(const lg_oracle_fit *fit, const int *history);
 void lg_oracle_formation_add(const lg_oracle_fit *fit, const int *history);
 void lg_oracle_formation_adjoint(const lg_oracle_fit *fit, const int *history, double *adj);
 void lg_oracle_add(const lg_oracle_fit *fit, int param, double term);
+/* Temperature of the iteration; draws of the Gumbel noise that an estimator averages over, and the key of the k-th. */
+double lg_oracle_tau(const lg_oracle_fit *fit);
+uint32_t lg_oracle_draws(const lg_oracle_fit *fit, lg_estimator estimator);
+lg_key lg_oracle_key(const lg_oracle_fit *fit, uint32_t k);
+/* Method score: weight[moments] = the loss less that of the other replicates alone, scaled to all, term by term of what is
+ * recorded. S: sum of squares of all replicates, own: of this one. False: out of memory. */
+size_t lg_oracle_moments(const lg_job *job);
+bool lg_oracle_score_weights(const lg_oracle_fit *fit, double S, double own, const int *history, double *weight);
+/* Adds the score of a draw of step t (0, 1, ...) to the gradient, times the weights of the moments that it bears on. */
+void lg_oracle_add_score(const lg_oracle_fit *fit, int param, uint32_t t, const double *weight, double score);
 size_t lg_oracle_neighbour(const lg_job *job, size_t site, int row, int column);
 
 #endif

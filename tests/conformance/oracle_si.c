@@ -32,11 +32,16 @@ static double weight(const lg_oracle_fit *fit, uint32_t replicate, uint32_t t, s
     const lg_job *job = fit->job;
     if (job->binary == LG_ESTIMATOR_ste) return 1.0;
     const uint32_t i = (uint32_t)(site / job->width), j = (uint32_t)(site % job->width);
-    const lg_block b =
-        lg_draw(fit->key, LG_STREAM_SI_GUMBEL, lg_oracle_noise(fit), replicate, t, i * ((job->width + 1) / 2) + j / 2);
     const double p = 1.0 - pow(1.0 - fit->params[0], n);
-    return (double)lg_gs_weight((float)p, (float)(1.0 - p), fired, lg_exponential(b.w[2 * (j % 2)]),
-                                lg_exponential(b.w[2 * (j % 2) + 1]), (float)(1.0 / job->tau));
+    const uint32_t draws = lg_oracle_draws(fit, job->binary);
+    double sum = 0.0;
+    for (uint32_t k = 0; k < draws; k++) {
+        const lg_block b = lg_draw(lg_oracle_key(fit, k), LG_STREAM_SI_GUMBEL, lg_oracle_noise(fit), replicate, t,
+                                   i * ((job->width + 1) / 2) + j / 2);
+        sum += (double)lg_gs_weight((float)p, (float)(1.0 - p), fired, lg_exponential(b.w[2 * (j % 2)]),
+                                    lg_exponential(b.w[2 * (j % 2) + 1]), (float)(1.0 / lg_oracle_tau(fit)));
+    }
+    return sum / draws;
 }
 
 static void step_back(const lg_oracle_fit *fit, uint32_t replicate, uint32_t t, const run *r)
@@ -54,6 +59,24 @@ static void step_back(const lg_oracle_fit *fit, uint32_t replicate, uint32_t t, 
         for (int k = 0; k < 9 && q > 0.0; k++)
             if (k != 4) before[lg_oracle_neighbour(job, s, k / 3 - 1, k % 3 - 1)] += ap * -pow(q, n) * log(q);
     }
+}
+
+static bool score(const lg_oracle_fit *fit, double S, double own, const int *history)
+{
+    const lg_job *job = fit->job;
+    const size_t sites = lg_job_sites(job);
+    const double q = 1.0 - fit->params[0];
+    double *weight = calloc(lg_oracle_moments(job), sizeof *weight);
+    const bool good = weight && lg_oracle_score_weights(fit, S, own, history, weight);
+    for (uint32_t t = 0; t < job->steps && good; t++)
+        for (size_t s = 0; s < sites; s++) {
+            const int *x = history + t * sites, n = neighbours(job, x, s), fired = x[sites + s];
+            if (x[s] || n == 0) continue;
+            const double p = 1.0 - pow(q, n), dp = n * pow(q, n - 1), of = fired ? p : 1.0 - p;
+            lg_oracle_add_score(fit, 0, t, weight, of > 0.0 ? (fired ? dp : -dp) / of : 0.0);
+        }
+    free(weight);
+    return good;
 }
 
 static void likelihood(const lg_oracle_fit *fit, uint32_t r, const int *x)
@@ -106,7 +129,16 @@ bool lg_oracle_si(const lg_oracle_fit *fit)
     }
     if (good && job->loss == LG_LOSS_count) *fit->loss = counts;
     else if (good && (job->loss != LG_LOSS_nll || job->target_stat)) lg_oracle_loss(fit, S);
-    for (uint32_t r = 0; r < R && good && (job->loss != LG_LOSS_nll || job->target_stat); r++) {
+    for (uint32_t r = 0; r < R && good && job->method == LG_GRADIENT_score; r++) {
+        const int *last = runs[r].history + job->steps * sites;
+        const bool counting = job->loss == LG_LOSS_count && !job->target_stat;
+        double own = 0.0;
+        if (!job->target_stat)
+            own = counting ? pow(count_difference(fit, r, last), 2.0) : lg_oracle_squares(fit, r, last);
+        good = score(fit, counting ? counts * (double)R : S, own, runs[r].history);
+    }
+    const bool walks_back = job->method == LG_GRADIENT_pathwise && (job->loss != LG_LOSS_nll || job->target_stat);
+    for (uint32_t r = 0; r < R && good && walks_back; r++) {
         const double d =
             job->loss == LG_LOSS_count ? count_difference(fit, r, runs[r].history + job->steps * sites) : 0.0;
         lg_oracle_adjoint(fit, r, S, d, runs[r].history, runs[r].adj);

@@ -96,6 +96,34 @@ static inline int __popc(unsigned x)
     return __builtin_popcount(x);
 }
 
+/* Bytes picked from y:x, byte i of the result by bits 4 i .. 4 i + 2 of the selector. */
+static inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector)
+{
+    const uint64_t bytes = (uint64_t)y << 32 | x;
+    unsigned out = 0;
+    for (unsigned i = 0; i < 4; i++) out |= (unsigned)(bytes >> 8u * (selector >> 4u * i & 7u) & 255u) << 8u * i;
+    return out;
+}
+
+/* Low word of hi:lo shifted right by up to 31 bits. */
+static inline unsigned __funnelshift_r(unsigned lo, unsigned hi, unsigned shift)
+{
+    return (unsigned)(((uint64_t)hi << 32 | lo) >> (shift & 31u));
+}
+
+/* c + a's 16-bit halves times the low two bytes of b. */
+static inline unsigned __dp2a_lo(unsigned a, unsigned b, unsigned c)
+{
+    return c + (a & 0xffffu) * (b & 255u) + (a >> 16) * (b >> 8 & 255u);
+}
+
+static inline float __uint_as_float(unsigned x)
+{
+    float f;
+    memcpy(&f, &x, sizeof f);
+    return f;
+}
+
 /* ---- runtime ---------------------------------------------------------------------------------------------------- */
 
 enum cudaError_t {

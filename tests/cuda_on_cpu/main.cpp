@@ -73,6 +73,7 @@ static int check_plans(void)
            check_plan(8, "mk-64", "forward: 1 block a lattice; backward: 1") +
            check_plan(9, "mk-many", "forward: 1 block a lattice; backward: 1") +
            check_plan(8, "mk-large", "forward: 9 blocks a lattice, tiles; backward: 9, tiles") +
+           check_plan(9, "score-mk-cluster", "forward: 2 blocks a lattice, a cluster; no backward pass") +
            check_plan(9, "si-pairs", "");
 }
 

@@ -426,7 +426,6 @@ const lg_backend lg_backend_cpu = {
     .get_states = cpu_get_states,
     .get_fit_state = cpu_get_fit_state,
     .set_fit_state = cpu_set_fit_state,
-    .estimators = true,
     .share = true,
     .lm = has_jacobian,
     .own = has_own,

@@ -97,8 +97,7 @@ static void prepare(lg_dbatch *b)
 {
     for (uint32_t f = 0; f < b->job->fits; f++) {
         lg_mk_prepare(b->params + (size_t)f * LG_MK_PARAMS, b->job->gamma, (int)b->job->capacity, b->tau, &b->mk[f]);
-        b->mk[f].reaction_draws = lg_estimator_draws(b->job->binary, b->job->draws);
-        if (b->job->categorical == LG_ESTIMATOR_gr) b->mk[f].direction_draws = b->job->draws;
+        lg_mk_estimators(b->job->binary, b->job->categorical, b->job->draws, &b->mk[f]);
     }
 }
 
@@ -334,7 +333,11 @@ static void step_back(const lg_dbatch *b, lg_scratch *s, const lg_mk_fit *fit, l
     float *e[2] = {s->pad[2], s->pad[3]};
     float w[2][LG_MK_DIRECTIONS];
     int q[2];
-    for (int i = 0; i < 2; i++) q[i] = lg_mk_direction_mean(fit, id.key, id.fit, id.replicate, step, i, w[i]);
+    for (int i = 0; i < 2; i++) {
+        lg_mk_direction_draw draw;
+        lg_mk_direction_mean(fit, id.key, id.fit, id.replicate, step, i, &draw, w[i]);
+        q[i] = draw.q;
+    }
     if (bands == 1) {
         k->unreact(fit, b->job->binary, id, step, H, W, 0, H, plane[0], plane[1], tape, lam[0], lam[1], e[0], e[1],
                    s->row_sums);

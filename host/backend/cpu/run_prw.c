@@ -1,6 +1,7 @@
 /* PRW on the cpu: walkers in chunks of WALKERS, whose sums are added in order. No tape: the backward pass walks again with
  * the same noise and accumulates the derivative of the MSD curve (rules/prw.h). */
 #include "backend/cpu/batch.h"
+#include "rules/score.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,8 +52,7 @@ static void prepare(lg_dbatch *b)
     const lg_job *job = b->job;
     for (size_t f = 0; f < job->fits; f++) {
         lg_prw_prepare(b->params[f * LG_PRW_PARAMS], b->params[f * LG_PRW_PARAMS + 1], job->binary, b->tau, &b->prw[f]);
-        if (job->binary == LG_ESTIMATOR_gr) b->prw[f].keep_draws = job->draws;
-        if (job->categorical == LG_ESTIMATOR_gr) b->prw[f].velocity_draws = job->draws;
+        lg_prw_estimators(job->binary, job->categorical, job->draws, &b->prw[f]);
     }
 }
 
@@ -140,12 +140,10 @@ static void loss(lg_dbatch *b)
     }
 }
 
-/* Method score. The axes of a walker are walks of their own: n = 2 R of them, MSD_t = 2 mean(x_t^2), and MSD_t without one of
- * them is less by delta = 2 (x_t^2 - mean) / (n - 1); the rest is rules/score.h. */
+/* Method score: rules/score.h. */
 static void score_gradient(lg_dbatch *b, uint32_t f)
 {
     const lg_job *job = b->job;
-    const double others = 2.0 * job->replicates - 1.0;
     const double *weight = job->weight_stat + lg_job_statistic_offset(job, f);
     double *g = b->gradient + (size_t)f * LG_PRW_PARAMS;
     g[0] = g[1] = 0.0;
@@ -155,7 +153,7 @@ static void score_gradient(lg_dbatch *b, uint32_t f)
             const double *at = sums + 4 * (size_t)(job->record[k] - 1);
             const double a = b->stat_adjoint[(size_t)f * job->records + k];
             for (int p = 0; p < LG_PRW_PARAMS; p++)
-                g[p] += a * 2.0 / others * at[p] - weight[k] * 4.0 / (others * others) * at[2 + p];
+                g[p] += lg_score_walks(a, weight[k], at[p], at[2 + p], (double)job->replicates);
         }
     }
 }

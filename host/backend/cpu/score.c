@@ -36,7 +36,7 @@ static double statistic_terms(const lg_dbatch *b, uint32_t fit, size_t record, c
 static double state_term(const lg_job *job, double S, double part)
 {
     const double R = job->replicates, entries = R * job->model->species * (double)lg_job_sites(job);
-    if (job->loss == LG_LOSS_count) return lg_score_state(LG_LOSS_mse, S, part * part, R, R);
+    if (job->loss == LG_LOSS_count) return lg_score_count(S, part * part, R);
     return lg_score_state(job->loss, S, part, entries, R);
 }
 
