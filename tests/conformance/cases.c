@@ -57,7 +57,7 @@ const lg_case lg_cases[] = {
     {"mk-tall", MK, T(stability), L(log_sse), E(ste), 1.0, 130, 5, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 1, 4, 1, false, false, SHARED},
     {"mk-two-pairs", MK, T(stability), L(sse), E(ste), 1.0, 64, 30, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 4, 1, false, false, SHARED},
     {"mk-large", MK, T(stability), L(log_sse), E(ste), 1.0, 67, 131, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 1, 5, 1, false, false, SHARED},
-    {"mk-large-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 8, 514, 50, 0.018, {0.9, 0.4, 0.98, 0.3, 0.2}, 1, 1, 12, 1, true, false, SHARED},
+    {"mk-large-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 8, 514, 50, 0.018, {0.9, 0.4, 0.98, 0.3, 0.2}, 1, 1, 20, 1, true, false, SHARED},
     {"mk-cluster", MK, T(trajectory), L(stat), E(gs), 1.0, 33, 32, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 64, 1, true, false, SHARED},
     {"mk-many", MK, T(stability), L(log_sse), E(ste), 1.0, 16, 16, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 17, 6, 1, false, false, SHARED},
     {"mk-many-two", MK, T(stability), L(log_sse), E(ste), 1.0, 30, 40, 50, 0.8, {0.3, 0.4, 0.98, 0.1, 0.2}, 1, 17, 2, 1, false, false, SHARED},
@@ -151,7 +151,7 @@ const lg_case lg_cases[] = {
     {"score-si-state-mse", SI, T(stability), L(mse), E(ste), 1.0, 15, 31, 1, 0, {0.05}, 1, 3, 4, 1, false, false, SCORE(false)},
     {"score-si-state-log", SI, T(stability), L(log_sse), E(ste), 1.0, 15, 31, 1, 0, {0.05}, 1, 3, 4, 1, false, false, SCORE(false)},
     {"score-si-all", SI, T(stability), L(sse), E(ste), 1.0, 12, 40, 1, 0, {1.0}, 1, 2, 2, 1, false, false, SCORE(false)},
-    {"score-si-large", SI, T(trajectory), L(stat), E(ste), 1.0, 129, 130, 1, 0, {0.05}, 1, 2, 2, 1, false, false, SCORE(false)},
+    {"score-si-large", SI, T(trajectory), L(stat), E(ste), 1.0, 129, 130, 1, 0, {0.05}, 1, 2, 10, 1, false, false, SCORE(false)},
     {"score-prw", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.4}, 2, 150, 6, 1, false, false, SCORE(true)},
     {"score-prw-long", PRW, T(trajectory), L(sse), E(gs), 1.0, 0, 0, 0, 0, {0.3, 0.8}, 1, 41, 37, 1, false, true, SCORE(false)},
 };
