@@ -106,7 +106,7 @@ mutant mk_large_back.cu mk-large "directions of the launch's first step in all o
 mutant mk_large_back.cu mk-large "missing barrier in a tile backward" '/p.far_0 == 0 ? k_sum/,/__syncthreads/ s|__syncthreads();||'
 mutant mk_large_back.cu mk-large "blocks read what others write backward" 's|\*state == v->work ? v->other : v->work|v->work|'
 mutant mk_large_back.cu mk-large "launches do not hand their sums on" 's|last ? 0.0 : part\[i\]|0.0|'
-mutant mk_large_back.cu mk-large-gs "order of sums depends on the steps a launch" 's|mk_region(v, t, TILE_STEPS,|mk_region(v, t, steps,|'
+mutant mk_large_back.cu mk-large-gs "order of sums depends on the steps a launch" 's|mk_region(v, t, TILE_STEPS, t.thread + (uint32_t)k \* TILE_THREADS)|mk_region(v, t, steps, t.thread * TILE_PAIRS + (uint32_t)k)|'
 mutant si.cuh:si.cu si-pairs-gs "missing wrap at the right edge" 's|after = w + 1u < words ? w + 1u : 0u|after = w + 1u < words ? w + 1u : w|'
 mutant si.cu si-state "missing barrier forward" 's|if (recorded \&\& thread == 0) head->aware = 0;|if (recorded \&\& thread == 0) head->aware = 0; if (!recorded) continue;|'
 mutant si.cu si-state "missing barrier backward" '/&head->fit, key, fit_id, replicate, step0 + s, g, a, adj + at, gain + at,/,/__syncthreads/ s|__syncthreads();||'
