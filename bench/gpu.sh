@@ -153,7 +153,7 @@ measured 60 "throughput, cpu" "$build/bench_throughput" cpu $quick --seconds 1
 measured 90 "throughput, PyTorch" "$python" bench/peer_torch.py $quick
 
 # Between them these run every kernel, blocks alone and in clusters.
-cases="mk-64 mk-smallest mk-two-pairs mk-many mk-large mk-wide mk-form mk-form-wide si-pairs si-nll si-curve si-state-mse si-large si-large-curve prw-long"
+cases="mk-64 mk-smallest mk-two-pairs mk-many mk-many-two mk-many-four mk-large mk-wide mk-form mk-form-wide si-pairs si-nll si-curve si-state-mse si-large si-large-curve prw-long"
 sanitizer=$(command -v compute-sanitizer || true)
 if [ -n "$sanitizer" ]; then
     for tool in memcheck racecheck synccheck initcheck; do
