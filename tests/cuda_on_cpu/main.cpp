@@ -158,7 +158,8 @@ static int check_own(int major, lg_device *cpu, const char *name)
 static int check_own_losses(lg_device *cpu)
 {
     return check_own(9, cpu, "mk-odd") + check_own(9, cpu, "mk-segments") + check_own(9, cpu, "mk-pairs") +
-           check_own(9, cpu, "mk-64") + check_own(8, cpu, "mk-large");
+           check_own(9, cpu, "mk-64") + check_own(8, cpu, "mk-large") + check_own(9, cpu, "gr-mk") +
+           check_own(9, cpu, "gr-mk-large") + check_own(9, cpu, "tau-mk");
 }
 
 /* One case on a device of this compute capability. */
