@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-/* -DLG_CURAND_PHILOX: kernels take the block function of cuRAND, which has the same words and needs more instructions (docs/cuda.md). */
+/* -DLG_CURAND_PHILOX: kernels take the block function of cuRAND, which has the same words; two kernels then spill registers (docs/cuda.md). */
 #if defined(__CUDACC__) && defined(LG_CURAND_PHILOX)
 #include <cuda_runtime.h>
 #define QUALIFIERS static __host__ __device__ __forceinline__
