@@ -268,9 +268,10 @@ static lg_status set_estimator(lg_cli *cli, const char *name)
     static const char *const methods[] = {"pathwise", "score", "fd", "exact"};
     for (int i = 0; i < 4; i++)
         if (strcmp(name, methods[i]) == 0) return lg_config_set(cli->ctx, cli->config, "estimator.method", name);
-    const char *model = lg_config_get(cli->config, "model");
+    const char *model = lg_config_get(cli->config, "model"); /* valid until the next change */
+    const bool choices = model && strcmp(model, "si") != 0;
     lg_status status = lg_config_set(cli->ctx, cli->config, "estimator.method", "pathwise");
-    if (!status && strcmp(name, "gr") == 0 && model && strcmp(model, "si") != 0)
+    if (!status && strcmp(name, "gr") == 0 && choices)
         status = lg_config_set(cli->ctx, cli->config, "estimator.categorical", name);
     return status ? status : lg_config_set(cli->ctx, cli->config, "estimator.binary", name);
 }
