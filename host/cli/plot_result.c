@@ -155,14 +155,28 @@ static void add_traces(result_plot *p, figure_panel *panel, int column, figure_c
     }
 }
 
-/* The level a parameter should reach, where the data were generated, and the interval the ensemble states. */
+/* The interval of parameter i: of the ensemble, or the standard errors' of a single fit. false: there is none. */
+static bool interval_of(const result_plot *p, int i, double *low, double *high)
+{
+    double error[LG_SUMMARY_PARAMS], lows[LG_SUMMARY_PARAMS], highs[LG_SUMMARY_PARAMS];
+    *low = p->summary.low[i];
+    *high = p->summary.high[i];
+    if (p->summary.interval_fits > 1) return isfinite(*low) && isfinite(*high);
+    if (p->info.fits != 1 || !lg_result_errors(p->result, 0, error, lows, highs)) return false;
+    *low = lows[i];
+    *high = highs[i];
+    return isfinite(error[i]);
+}
+
+/* The level a parameter should reach, where the data were generated, and its interval. */
 static void add_levels(result_plot *p, figure_panel *panel, int i)
 {
     char key[64];
     snprintf(key, sizeof key, "data.generate.params.%s", lg_model_param(p->info.model_index, i)->name);
-    const double truth = config_number(p, key), middle = 0.5 * (p->summary.low[i] + p->summary.high[i]),
-                 half = 0.5 * (p->summary.high[i] - p->summary.low[i]);
-    if (p->summary.interval_fits > 1 && isfinite(middle)) {
+    const double truth = config_number(p, key);
+    double low, high;
+    if (interval_of(p, i, &low, &high)) {
+        const double middle = 0.5 * (low + high), half = 0.5 * (high - low);
         const double x[2] = {panel->x_data[0], panel->x_data[1]}, y[2] = {middle, middle}, err[2] = {half, half};
         figure_add(&p->fig, panel,
                    &(figure_series){.style = FIGURE_BAND,
