@@ -162,6 +162,7 @@ static lg_status compare(lg_compare *c, const options *o)
     lg_cli *cli = c->cli;
     lg_status status = read_options(c, o);
     if (!status) status = open_common(c, o);
+    if (!status) status = lg_compare_check(c);
     if (!status) status = run_all(c);
     if (!status && cli->json) lg_compare_json(c);
     else if (!status) lg_compare_print(c);

@@ -52,6 +52,8 @@ typedef struct lg_compare {
 
 /* The configuration as the command line has it, anew. */
 lg_status lg_compare_configure(lg_compare *c);
+/* Can every method be set up? Asked before the first one runs, since a failure later would lose what was found. */
+lg_status lg_compare_check(lg_compare *c);
 /* compare_run.c: `index` counts the runs, method by method. */
 lg_status lg_compare_one(lg_compare *c, int index);
 /* Mean loss at a point over judge_runs evaluations, with the same noise for every point. */

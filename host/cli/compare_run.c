@@ -225,6 +225,28 @@ static lg_status fit(lg_compare *c, lg_compare_run *run, lg_problem *problem, in
     return status;
 }
 
+/* A failure of the library, with what was tried. */
+static lg_status explain(const lg_compare *c, int method, lg_status status)
+{
+    if (!status || status == LG_ERR_STOPPED || *c->cli->message) return status;
+    return lg_cli_fail(c->cli, status, "compare, method %s with %lld evaluations of %lld replicates: %s",
+                       c->method[method], (long long)c->evaluations, (long long)c->info.replicates,
+                       lg_context_message(c->cli->ctx));
+}
+
+lg_status lg_compare_check(lg_compare *c)
+{
+    for (int m = 0; m < c->methods; m++) {
+        lg_problem *problem = NULL;
+        int64_t cost = 1;
+        lg_status status = configure(c, c->method[m], c->seed, &cost);
+        if (!status) status = lg_problem_create(c->cli->ctx, c->cli->config, &problem);
+        lg_problem_free(problem);
+        if (status) return explain(c, m, status);
+    }
+    return LG_OK;
+}
+
 lg_status lg_compare_one(lg_compare *c, int index)
 {
     lg_compare_run *run = &c->run[index];
@@ -237,11 +259,7 @@ lg_status lg_compare_one(lg_compare *c, int index)
     if (!status) status = fit(c, run, problem, cost);
     if (!status) status = lg_compare_judge(c, run->point[run->points - 1].params, &run->loss);
     lg_problem_free(problem);
-    if (status && status != LG_ERR_STOPPED && !*c->cli->message)
-        return lg_cli_fail(c->cli, status, "compare, method %s with %lld evaluations of %lld replicates: %s",
-                           c->method[run->method], (long long)c->evaluations, (long long)c->info.replicates,
-                           lg_context_message(c->cli->ctx));
-    return status;
+    return explain(c, run->method, status);
 }
 
 /* ---- errors ------------------------------------------------------------------------------------------------------ */
