@@ -1,11 +1,11 @@
 #!/bin/sh
 # How well are the parameters of a pattern recovered? For each of several synthetic data sets (ten runs of 64 x 64 sites from the
 # uniform state, seen at 2,500, 5,000, 7,500 and 10,000 steps) all five parameters of mk are fitted in two stages:
-#   1  weights 1/sem^2, from starts 25 to 50 % off
+#   1  weights 1/sem^2, from starts 18 to 50 % off
 #   2  weights from the covariance of the model's runs, from where the first ended; standard errors at its end
 # and the truth is looked for in the intervals. One line a data set and stage, then a table.
 #
-#   bench/recovery.sh [DATA SETS] [FOLDER]      LATGRAD: the tool (default build/latgrad). About 5 minutes of one core a data set.
+#   bench/recovery.sh [DATA SETS] [FOLDER]      LATGRAD: the tool (default build/latgrad). Some ten minutes of one core a data set.
 #
 # Data sets that are in FOLDER already are not fitted again.
 set -eu
