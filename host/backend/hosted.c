@@ -90,23 +90,20 @@ static const double *whitened(const lg_job *job, size_t columns, const double *i
     return out;
 }
 
-/* U (s - target); the weights that go with them are *weight. */
+/* U (s - target); the weights that go with them are *weight, NULL: 1. */
 static const double *residuals(lg_hosted *h, uint32_t f, const double *s, const double **weight)
 {
     const size_t K = lg_job_statistics(h->job), at = lg_job_statistic_offset(h->job, f);
     for (size_t k = 0; k < K; k++) h->residual[k] = s[k] - h->job->target_stat[at + k];
-    *weight = h->job->weight_stat + at;
-    const double *r = whitened(h->job, 1, h->residual, h->white);
-    for (size_t k = 0; k < K && h->job->whiten; k++) h->residual[k] = 1.0; /* its room is free now */
-    if (h->job->whiten) *weight = h->residual;
-    return r;
+    *weight = h->job->whiten ? NULL : h->job->weight_stat + at;
+    return whitened(h->job, 1, h->residual, h->white);
 }
 
 double lg_hosted_stat_loss(lg_hosted *h, uint32_t f, const double *s)
 {
     const double *weight, *r = residuals(h, f, s, &weight);
     double loss = 0.0;
-    for (size_t k = 0; k < lg_job_statistics(h->job); k++) loss += weight[k] * r[k] * r[k];
+    for (size_t k = 0; k < lg_job_statistics(h->job); k++) loss += (weight ? weight[k] : 1.0) * r[k] * r[k];
     return loss;
 }
 

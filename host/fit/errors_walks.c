@@ -6,9 +6,6 @@
 
 enum { WALKERS = 2048 };
 
-/* Noise that neither fits nor generated data have. */
-static const uint64_t WALK_ITERATION = UINT64_MAX - 1;
-
 /* Squared displacements of a fit's walkers at the recorded lags, square[WALKERS][K], to their correlation. */
 static void correlate(const double *square, size_t K, double *out)
 {
@@ -46,7 +43,7 @@ static lg_status walk(lg_context *ctx, const lg_problem *p, lg_dbatch *batch, do
 {
     const lg_backend *backend = p->backend;
     const size_t K = p->job.records;
-    lg_status status = backend->reset(ctx, batch, WALK_ITERATION);
+    lg_status status = backend->reset(ctx, batch, LG_ITERATION_WALK);
     for (size_t k = 0; !status && k < K; k++) {
         status = backend->forward(ctx, batch, p->job.record[k] - (k ? p->job.record[k - 1] : 0), false);
         for (uint32_t f = 0; !status && f < p->job.fits; f++)

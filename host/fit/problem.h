@@ -7,6 +7,11 @@
 #include "fit/ensemble.h"
 #include "infer/infer.h"
 
+/* Noise beside that of the fits: iterations that no fit reaches, one for each purpose. */
+#define LG_ITERATION_DATA UINT64_MAX        /* generated data */
+#define LG_ITERATION_WALK (UINT64_MAX - 1)  /* walkers of errors_walks.c */
+#define LG_ITERATION_PILOT (UINT64_MAX - 2) /* pilot runs of problem_weights.c */
+
 struct lg_problem {
     lg_job job; /* its pointers belong to the problem: the arrays below */
     uint8_t *start, *target;

@@ -7,9 +7,6 @@
 #include "data/frames.h"
 #include "fit/problem_data.h"
 
-/* The noise of generated data is that of an iteration no fit reaches, so that a fit with the same seed shares none of it. */
-static const uint64_t GENERATE_ITERATION = UINT64_MAX;
-
 lg_status lg_data_no_memory(lg_context *ctx)
 {
     return lg_fail(ctx, LG_ERR_MEMORY, "out of memory while loading the data");
@@ -120,7 +117,7 @@ lg_status lg_generator_open(lg_context *ctx, const lg_config *c, lg_problem *p, 
         g->job.start = g->start;
     }
     if (!status) status = p->backend->create(ctx, p->device, &g->job, false, &g->batch);
-    if (!status) status = p->backend->reset(ctx, g->batch, GENERATE_ITERATION);
+    if (!status) status = p->backend->reset(ctx, g->batch, LG_ITERATION_DATA);
     return status;
 }
 

@@ -15,9 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Noise that neither fits nor generated data have. */
-static const uint64_t PILOT_ITERATION = UINT64_MAX - 2;
-
 void lg_data_weigh_sem(lg_context *ctx, lg_problem *p, const double *values, uint32_t runs)
 {
     const size_t K = lg_job_statistics(&p->job);
@@ -54,7 +51,7 @@ static lg_status run_pilot(lg_context *ctx, lg_problem *p, uint32_t runs, double
     lg_dbatch *batch = NULL;
     uint8_t *states = malloc(runs * bytes);
     lg_status status = states ? p->backend->create(ctx, p->device, &job, false, &batch) : lg_data_no_memory(ctx);
-    if (!status) status = p->backend->reset(ctx, batch, PILOT_ITERATION);
+    if (!status) status = p->backend->reset(ctx, batch, LG_ITERATION_PILOT);
     for (uint32_t k = 0; !status && k < p->job.records; k++) {
         status = p->backend->forward(ctx, batch, p->record[k] - (k ? p->record[k - 1] : 0), false);
         if (!status) status = p->backend->get_states(ctx, batch, 0, 0, runs, states);

@@ -21,19 +21,20 @@
 
 enum { LG_GN_MAX = 8 };
 
-/* normal[P][P] = J^T W J and, where rhs is not NULL, rhs[P] = J^T W r of one fit; jacobian [K][P]. Sums in order of k. */
+/* normal[P][P] = J^T W J and, where rhs is not NULL, rhs[P] = J^T W r of one fit; jacobian [K][P]; weight NULL: 1.
+ * Sums in order of k. */
 LG_RULE void lg_normal_equations(int K, int P, const double *jacobian, const double *weight, const double *residual,
                                  double *normal, double *rhs)
 {
     for (int i = 0; i < P; i++) {
         for (int j = 0; j <= i; j++) {
             double sum = 0.0;
-            for (int k = 0; k < K; k++) sum += weight[k] * jacobian[k * P + i] * jacobian[k * P + j];
+            for (int k = 0; k < K; k++) sum += (weight ? weight[k] : 1.0) * jacobian[k * P + i] * jacobian[k * P + j];
             normal[i * P + j] = normal[j * P + i] = sum;
         }
         if (!rhs) continue;
         rhs[i] = 0.0;
-        for (int k = 0; k < K; k++) rhs[i] += weight[k] * jacobian[k * P + i] * residual[k];
+        for (int k = 0; k < K; k++) rhs[i] += (weight ? weight[k] : 1.0) * jacobian[k * P + i] * residual[k];
     }
 }
 

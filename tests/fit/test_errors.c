@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "fit/errors.h"
-#include "fit/problems.h"
+#include "fit/walkers.h"
 
 static lg_context *ctx;
 
@@ -115,23 +115,8 @@ Test(fit_errors, table_and_tracks_agree)
     cr_assert_not_null(mkdtemp(folder));
     snprintf(tracks, sizeof tracks, "%s/tracks.csv", folder);
     snprintf(table, sizeof table, "%s/msd.csv", folder);
-    lg_problem *p = make_problem(ctx, SETTINGS("model=prw", "task=simulate", "params.p_center=0.3",
-                                               "params.p_resample=0.5", "replicates=300", "device=cpu", "threads=1"));
-    lg_batch *b;
-    static int32_t at[STEPS + 1][TRACKS][4];
-    cr_assert_eq(lg_batch_create(ctx, p, &b), LG_OK);
-    for (int t = 0; t <= STEPS; t++) {
-        if (t) cr_assert_eq(lg_batch_run(ctx, b, 1), LG_OK);
-        cr_assert_eq(lg_batch_states(ctx, b, 0, 0, TRACKS, at[t]), LG_OK);
-    }
-    lg_batch_free(b);
-    lg_problem_free(p);
-    FILE *out = fopen(tracks, "w");
-    cr_assert_not_null(out);
-    fputs("id,t,x,y\n", out);
-    for (int i = 0; i < TRACKS; i++)
-        for (int t = 0; t <= STEPS; t++) fprintf(out, "%d,%d,%d,%d\n", i, t, at[t][i][0], at[t][i][1]);
-    fclose(out);
+    write_tracks(ctx, tracks, TRACKS, STEPS, 1);
+    FILE *out;
     lg_tracks *read;
     lg_msd msd;
     cr_assert_eq(lg_tracks_read(ctx, tracks, &read), LG_OK, "%s", lg_context_message(ctx));

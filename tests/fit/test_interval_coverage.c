@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fit/problems.h"
+#include "fit/walkers.h"
 
 enum { DATA_SETS = 200, RESAMPLES = 100, MAX_PARAMS = 2 };
 
@@ -95,31 +95,6 @@ Test(interval_coverage, si)
 
 enum { TRACKS = 50, FRAMES = 20 };
 
-/* Tracks of walkers with a stationary start, as a CSV file. */
-static void write_tracks(const char *path, int seed)
-{
-    static int32_t at[FRAMES + 1][TRACKS][4];
-    char text[32];
-    snprintf(text, sizeof text, "seed=%d", seed);
-    lg_problem *p =
-        make_problem(ctx, SETTINGS("model=prw", "task=simulate", "params.p_center=0.3", "params.p_resample=0.5",
-                                   "steps=20", "replicates=50", "device=cpu", "threads=1", text));
-    lg_batch *b;
-    cr_assert_eq(lg_batch_create(ctx, p, &b), LG_OK);
-    for (int t = 0; t <= FRAMES; t++) {
-        if (t) cr_assert_eq(lg_batch_run(ctx, b, 1), LG_OK);
-        cr_assert_eq(lg_batch_states(ctx, b, 0, 0, TRACKS, at[t]), LG_OK);
-    }
-    lg_batch_free(b);
-    lg_problem_free(p);
-    FILE *out = fopen(path, "w");
-    cr_assert_not_null(out);
-    fputs("id,t,x,y\n", out);
-    for (int i = 0; i < TRACKS; i++)
-        for (int t = 0; t <= FRAMES; t++) fprintf(out, "%d,%d,%d,%d\n", i, t, at[t][i][0], at[t][i][1]);
-    fclose(out);
-}
-
 /* 50 tracks of 20 steps; the MSD at lags 1 to 8 from all pairs, weighted by its standard errors, Adam. */
 Test(interval_coverage, prw)
 {
@@ -135,7 +110,7 @@ Test(interval_coverage, prw)
     snprintf(data, sizeof data, "data.tracks=%s", path);
     for (int d = 0; d < DATA_SETS; d++) {
         char seed[32], resamples[32];
-        write_tracks(path, 1000 + d);
+        write_tracks(ctx, path, TRACKS, FRAMES, 1000 + d);
         snprintf(seed, sizeof seed, "seed=%d", 1 + d);
         snprintf(resamples, sizeof resamples, "ensemble.bootstrap=%d", RESAMPLES);
         add(&t, SETTINGS("model=prw", data, "data.weights=sem", "steps=8", seed, "params.p_center.start=0.5",
