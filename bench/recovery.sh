@@ -31,7 +31,7 @@ config() { # config D_A D_B k1 k2 k3
 }
 
 # Values of an object of the JSON line, in order: get NAME FILE
-get() { /usr/bin/python3 -c 'import json, sys; print(*json.load(open(sys.argv[2]))[sys.argv[1]].values())' "$1" "$2"; }
+get() { ${PYTHON:-/usr/bin/python3} -c 'import json, sys; print(*json.load(open(sys.argv[2]))[sys.argv[1]].values())' "$1" "$2"; }
 
 d=1
 while [ "$d" -le "$sets" ]; do
@@ -54,7 +54,7 @@ while [ "$d" -le "$sets" ]; do
     d=$((d + 1))
 done
 
-/usr/bin/python3 - "$folder" "$sets" <<'EOF'
+${PYTHON:-/usr/bin/python3} - "$folder" "$sets" <<'EOF'
 import json
 import math
 import sys

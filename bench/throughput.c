@@ -1,6 +1,6 @@
 /* Site steps and gradients a second of a backend, through its table of functions, as CSV: one line a case.
  *
- *   throughput DEVICE [--quick] [--seconds S]       DEVICE: cpu, cuda, cuda:1
+ *   throughput DEVICE [--quick] [--seconds S] [--only TEXT]       DEVICE: cpu, cuda, cuda:1
  *
  * Columns: device,model,work,fits,replicates,seconds,rate,unit. seconds: median of the repeats of one call. A case gets S
  * seconds (default 5; --quick, which has fewer and smaller cases: 1). Its first call warms up and is not counted, unless it took
@@ -19,7 +19,8 @@ typedef struct bench {
     const lg_backend *backend;
     lg_device *device;
     const char *name;
-    double budget; /* seconds a case may take */
+    const char *only; /* NULL: every case */
+    double budget;    /* seconds a case may take */
 } bench;
 
 typedef struct problem {
@@ -182,14 +183,19 @@ static double measure(bench *b, lg_dbatch *batch, const problem *p, work w, uint
 
 static void run(bench *b, problem p, work w, uint32_t count, double units, const char *what, const char *unit)
 {
+    char title[128];
+    snprintf(title, sizeof title, "%s %s F=%u R=%u", p.label, what, p.job.fits, p.job.replicates);
+    if (b->only && !strstr(title, b->only)) {
+        release(&p);
+        return;
+    }
     lg_dbatch *batch = NULL;
     const size_t rows_kept = (size_t)(count < CHUNK ? count : CHUNK) + 32u;
     double *rows = zeros(rows_kept * p.job.fits * ((size_t)p.job.model->params + 3), sizeof(double)), seconds = 0.0;
     lg_status status = b->backend->create(&b->ctx, b->device, &p.job, w != FORWARD, &batch);
     if (!status) seconds = measure(b, batch, &p, w, count, rows, &status);
     if (status || seconds <= 0.0)
-        fprintf(stderr, "%s %s F=%u R=%u %s\n", p.label, what, p.job.fits, p.job.replicates,
-                status ? b->ctx.message : "");
+        fprintf(stderr, "%s %s\n", title, status ? b->ctx.message : "");
     else
         printf("%s,%s,%s,%u,%u,%.6g,%.6g,%s\n", b->name, p.label, what, p.job.fits, p.job.replicates, seconds,
                units / seconds, unit);
@@ -247,8 +253,9 @@ int main(int argc, char **argv)
     for (int i = 2; i < argc; i++) {
         if (!strcmp(argv[i], "--quick")) quick = true;
         else if (!strcmp(argv[i], "--seconds") && i + 1 < argc) b.budget = atof(argv[++i]);
+        else if (!strcmp(argv[i], "--only") && i + 1 < argc) b.only = argv[++i];
         else {
-            fprintf(stderr, "usage: %s [DEVICE [--quick] [--seconds S]]\n", argv[0]);
+            fprintf(stderr, "usage: %s [DEVICE [--quick] [--seconds S] [--only TEXT]]\n", argv[0]);
             return 2;
         }
     }
