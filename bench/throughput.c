@@ -194,8 +194,7 @@ static void run(bench *b, problem p, work w, uint32_t count, double units, const
     double *rows = zeros(rows_kept * p.job.fits * ((size_t)p.job.model->params + 3), sizeof(double)), seconds = 0.0;
     lg_status status = b->backend->create(&b->ctx, b->device, &p.job, w != FORWARD, &batch);
     if (!status) seconds = measure(b, batch, &p, w, count, rows, &status);
-    if (status || seconds <= 0.0)
-        fprintf(stderr, "%s %s\n", title, status ? b->ctx.message : "");
+    if (status || seconds <= 0.0) fprintf(stderr, "%s %s\n", title, status ? b->ctx.message : "");
     else
         printf("%s,%s,%s,%u,%u,%.6g,%.6g,%s\n", b->name, p.label, what, p.job.fits, p.job.replicates, seconds,
                units / seconds, unit);

@@ -11,6 +11,7 @@
 #define LG_ITERATION_DATA UINT64_MAX        /* generated data */
 #define LG_ITERATION_WALK (UINT64_MAX - 1)  /* walkers of errors_walks.c */
 #define LG_ITERATION_PILOT (UINT64_MAX - 2) /* pilot runs of problem_weights.c */
+#define LG_ITERATION_FINAL (UINT64_MAX - 3) /* the loss at the estimate of a search: infer/search.c */
 
 struct lg_problem {
     lg_job job; /* its pointers belong to the problem: the arrays below */

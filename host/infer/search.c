@@ -212,7 +212,7 @@ static lg_status finish(lg_search *s)
     const size_t P = (size_t)s->job.model->params, K = (size_t)r->statistics;
     double sum = 0.0;
     for (uint32_t c = 0; c < s->job.fits; c++) memcpy(s->params + c * P, r->fit[0].params, P * sizeof *s->params);
-    lg_status status = lg_search_evaluate(s, UINT64_MAX);
+    lg_status status = lg_search_evaluate(s, LG_ITERATION_FINAL);
     for (uint32_t c = 0; c < s->job.fits; c++) sum += s->loss[c];
     r->fit[0].loss = sum / s->job.fits;
     if (!isfinite(r->fit[0].loss)) {

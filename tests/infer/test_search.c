@@ -311,3 +311,16 @@ Test(search, abc_smc_counts_all_simulations)
     cr_assert_eq(posterior.generation[4 * (posterior.generations - 1) + 1], 1000.0);
     lg_result_free(r);
 }
+
+/* Walks like those of the data, seed and all, with as many walkers: with the noise of the data their loss would be 0. */
+Test(search, loss_at_the_estimate_is_not_that_of_the_data_themselves)
+{
+    lg_result *r = search(SETTINGS("model=prw", "seed=5", "data.generate.seed=5", "data.generate.runs=50",
+                                   "replicates=50", "data.generate.params.p_center=0.3",
+                                   "data.generate.params.p_resample=0.4", "params.p_center.start=0.3",
+                                   "params.p_resample.start=0.4", "params.p_center.bounds=[0.29999999, 0.30000001]",
+                                   "params.p_resample.bounds=[0.39999999, 0.40000001]", "method.name=random",
+                                   "method.population=1", "method.simulations=8", "device=cpu"));
+    cr_assert_gt(lg_result_loss(r, 0), 0.01);
+    lg_result_free(r);
+}
