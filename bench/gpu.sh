@@ -5,7 +5,7 @@
 #
 #   bench/gpu.sh [--quick]
 #
-# Environment: BUILD (build folder, default build-gpu), OUT (result folder, default docs/benchmarks), PYTHON (default python3), ARCH
+# Environment: BUILD (build folder, default build-gpu), PREBUILT=1 (BUILD holds the programs already, from a machine with a compiler), OUT (result folder, default docs/benchmarks), PYTHON (default python3), ARCH
 # (default native), SECONDS_LEFT (time for everything, default 570). A stage that runs out of its time or of the whole is reported as such, and the
 # report is written whatever happens, also on an interrupt.
 # Writes OUT/<gpu>.md and OUT/<gpu>.csv. Exit status: 0 all checks passed, 1 a check failed or ran out of time, 3 no GPU or no nvcc.
@@ -21,14 +21,14 @@ end=$(($(date +%s) + ${SECONDS_LEFT:-570}))
 export PATH="$PATH:/usr/local/cuda/bin"
 
 fail() { echo "gpu.sh: $2" >&2; exit "$1"; }
-for tool in nvcc nvidia-smi cmake timeout awk; do
-    command -v "$tool" >/dev/null || fail 3 "$tool was not found: needed are the CUDA toolkit and driver, CMake and coreutils, on PATH"
+needed="nvidia-smi timeout awk"
+[ -n "${PREBUILT:-}" ] || needed="nvcc cmake $needed"
+for tool in $needed; do
+    command -v "$tool" >/dev/null || fail 3 "$tool was not found: needed are the CUDA toolkit and driver, CMake and coreutils, on PATH (PREBUILT=1: the driver and coreutils)"
 done
 gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1)
 driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -n 1)
 [ -n "$gpu" ] || fail 3 "nvidia-smi lists no GPU"
-commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
-git diff --quiet HEAD 2>/dev/null || commit="$commit with changes"
 name=$(echo "$gpu" | tr ' /' '--' | tr '[:upper:]' '[:lower:]')
 mkdir -p "$out" "$build" || exit 1
 csv=$out/$name.csv
@@ -72,7 +72,7 @@ write_report() {
     {
         echo "# latgrad on $gpu"
         echo
-        echo "Written by \`bench/gpu.sh $quick\` on $(date -u +%Y-%m-%d), commit $commit, driver $driver, $(nvcc --version | sed -n 's/.*\(release [0-9.]*\).*/CUDA \1/p'),"
+        echo "Written by \`bench/gpu.sh $quick\` on $(date -u +%Y-%m-%d), driver $driver, $("$build/latgrad" info | sed -n 's/^build *//p'),"
         echo "cpu: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores. Rates are medians; the same numbers are in $name.csv."
         echo
         echo "| check | result |"
@@ -139,9 +139,11 @@ measured() { # measured LIMIT NAME COMMAND...: its output goes into the CSV, lin
 
 # ---- build ----------------------------------------------------------------------------------------------------------
 
-check 60 "configuration" cmake -S . -B "$build" -DLATGRAD_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES="${ARCH:-native}" -DLATGRAD_TESTS=OFF \
-    -DLATGRAD_BENCH=ON -DLATGRAD_PYTHON=OFF -DLATGRAD_MPI=OFF -DLATGRAD_NLOPT=OFF -DCMAKE_BUILD_TYPE=Release || exit 1
-check 300 "build" cmake --build "$build" -j "$(nproc)" --target latgrad_cli latgrad_conformance bench_throughput bench_roofline || exit 1
+if [ -z "${PREBUILT:-}" ]; then
+    check 60 "configuration" cmake -S . -B "$build" -DLATGRAD_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES="${ARCH:-native}" -DLATGRAD_TESTS=OFF \
+        -DLATGRAD_BENCH=ON -DLATGRAD_PYTHON=OFF -DLATGRAD_MPI=OFF -DLATGRAD_NLOPT=OFF -DCMAKE_BUILD_TYPE=Release || exit 1
+    check 300 "build" cmake --build "$build" -j "$(nproc)" --target latgrad_cli latgrad_conformance bench_throughput bench_roofline || exit 1
+fi
 conformance=$build/tests/conformance/latgrad_conformance
 
 # ---- checks and benchmarks, what matters most first -----------------------------------------------------------------
@@ -158,7 +160,7 @@ sanitizer=$(command -v compute-sanitizer || true)
 if [ -n "$sanitizer" ]; then
     for tool in memcheck racecheck synccheck initcheck; do
         # shellcheck disable=SC2086 # a list of names
-        check 60 "compute-sanitizer $tool" "$sanitizer" --tool "$tool" --error-exitcode 9 "$conformance" --device cuda --brief $cases
+        check 90 "compute-sanitizer $tool" "$sanitizer" --tool "$tool" --error-exitcode 9 "$conformance" --device cuda --brief $cases
     done
 else
     note "compute-sanitizer" "not installed"

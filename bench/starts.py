@@ -70,7 +70,8 @@ def fit(settings, folder, device):
     done = subprocess.run([LATGRAD, "fit", config, "--json", "--quiet", "--force"], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit("starts.py: %s ended with status %d" % (LATGRAD, done.returncode))
-    return json.loads(done.stdout)["results"], trace
+    result = json.loads(done.stdout)
+    return result.get("results", [{**result, "fit": 0}]), trace
 
 
 def arrival(trace, near):
@@ -99,6 +100,16 @@ def goal(case, folder):
     return {name: (value, 0.03) for name, value in best.items()}
 
 
+def screened(settings, args, folder):
+    """Starts that are each the best of args.screen random points."""
+    starts = []
+    for seed in range(1, args.starts + 1):
+        search = {key: value for key, value in settings.items() if not key.startswith(("ensemble.", "optimizer.", "iterations"))}
+        search.update({"method.name": "random", "method.simulations": args.screen, "seed": 1000 + seed})
+        starts.append(fit(search, folder, args.device)[0][0]["params"])
+    return json.dumps([[start[name] for name in PATTERN] for start in starts])
+
+
 def run(case, args):
     settings = {**CASES[case], "ensemble.starts": "random", "ensemble.size": args.starts, "threads": args.threads}
     if args.published:
@@ -106,6 +117,9 @@ def run(case, args):
     settings.update(dict(s.split("=", 1) for s in args.set))
     with tempfile.TemporaryDirectory() as folder:
         target = goal(case, folder)
+        if args.screen:
+            settings["ensemble.starts"] = screened(settings, args, folder)
+            del settings["ensemble.size"]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         results, trace = fit(settings, folder, args.device)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -131,6 +145,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--published", action="store_true", help="the published rates and iterations")
+    parser.add_argument("--screen", type=int, default=0, metavar="N", help="mk: each start is the best of N random points")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="on top of that")
     args = parser.parse_args()
     unknown = [case for case in args.case if case not in CASES]

@@ -16,6 +16,7 @@ const lg_option_default_row lg_option_defaults[] = {
     {"data.generate.runs", "mk", "", "", "1"},
     {"data.generate.steps", "si", "", "", "50"},
     {"data.generate.steps", "prw", "", "", "=steps"},
+    {"data.generate.steps", "mk", "trajectory", "", "=steps"},
     {"data.generate.steps", "mk", "formation", "", "=steps"},
     {"data.generate.steps", "mk", "", "", "50000"},
     {"data.generate.start", "si", "", "", "centre"},

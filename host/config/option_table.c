@@ -103,7 +103,7 @@ const lg_option_row lg_option_rows[] = {
      ANY,
      FIT},
     {{"data.generate.steps", LG_OPT_INT, "", "steps", COUNT,
-      "synthetic data: length of a run; default: si 50, prw and formation as steps, mk 50000"},
+      "synthetic data: length of a run; default: si 50, prw, mk trajectory and formation as steps, mk 50000"},
      LG_KIND_VALUE,
      ANY,
      FIT},
