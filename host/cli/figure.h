@@ -117,7 +117,7 @@ bool figure_has_colour_bar(const figure_panel *panel);
 void figure_size(const figure *fig, double *width, double *height);
 double figure_title_height(const figure *fig);
 void figure_put_place(FILE *out, const figure *fig, int index);
-/* Writes the picture. Where gnuplot is missing or fails (LG_ERR_LIBRARY) the data go into a table beside it, PICTURE.csv
+/* Writes the picture. Where gnuplot is missing or fails (LG_ERR_LIBRARY) the data go into a table beside it, picture.png.csv
  * (figure_table_name) with the columns panel,series,x,y,error; of an image: row i, column, value. An existing table is kept
  * unless force. */
 lg_status figure_render(lg_context *ctx, figure *fig, const char *path, bool force);

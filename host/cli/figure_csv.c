@@ -43,13 +43,12 @@ void figure_table_add_image(figure *fig, const figure_panel *panel, const uint8_
     }
 }
 
+/* Behind the whole name of the picture: NAME.csv is taken by traces and tables. */
 char *figure_table_name(const char *path)
 {
-    const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
-    const size_t length = dot && (!slash || dot > slash) ? (size_t)(dot - path) : strlen(path);
-    char *name = malloc(length + sizeof ".csv");
-    if (!name) return NULL;
-    snprintf(name, length + sizeof ".csv", "%.*s.csv", (int)length, path);
+    const size_t size = strlen(path) + sizeof ".csv";
+    char *name = malloc(size);
+    if (name) snprintf(name, size, "%s.csv", path);
     return name;
 }
 

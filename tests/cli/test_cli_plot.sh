@@ -19,11 +19,18 @@ PATH_KEPT=$PATH
 PATH=$work/none "$tool" plot mk.npy --kind lattice --out bare.png >out 2>err
 [ $? -eq 3 ] || fail "no gnuplot: exit status is not 3"
 says err "apt-get install gnuplot-nox"
-says err "'bare.csv'"
+says err "'bare.png.csv'"
 PATH=$PATH_KEPT
-[ "$(head -n 1 bare.csv)" = "panel,series,x,y,error" ] || fail "header of bare.csv"
-[ "$(wc -l <bare.csv)" -eq $((1 + 2 * 16 * 24)) ] || fail "bare.csv has $(wc -l <bare.csv) lines"
+[ "$(head -n 1 bare.png.csv)" = "panel,series,x,y,error" ] || fail "header of bare.png.csv"
+[ "$(wc -l <bare.png.csv)" -eq $((1 + 2 * 16 * 24)) ] || fail "bare.png.csv has $(wc -l <bare.png.csv) lines"
 [ ! -e bare.png ] || fail "bare.png was left behind"
+
+# The table does not take the place of a trace of the same name, not even with --force.
+printf 'model: prw\ndata.generate.params: {p_center: 0.3, p_resample: 0.4}\noutput: {trace: walk.csv, picture: walk.png}\n' >walk.yaml
+PATH=$work/none "$tool" fit walk.yaml --quiet --force --device cpu --set iterations=3 >out 2>err
+[ $? -eq 3 ] || fail "a fit without gnuplot: $(cat err)"
+case $(head -n 1 walk.csv) in fit,* | step,*) ;; *) fail "walk.csv is no trace: $(head -n 1 walk.csv)" ;; esac
+[ "$(head -n 1 walk.png.csv)" = "panel,series,x,y,error" ] || fail "no table of the picture"
 
 # Refusals come before gnuplot is asked.
 fails_with 2 "did you mean 'montage'?" plot mk.npy --kind montag --out x.png

@@ -32,6 +32,18 @@ fails_with 2 "holds an earlier run" reproduce prw --quick --quiet --data "$sourc
 reproduce 0 --out whole --resume
 says out "prw was finished before: whole/prw.md"
 
+# Without gnuplot the figure is missing, and nothing else: its data do not take the place of the table.
+mkdir none
+tool=$LATGRAD
+PATH_KEPT=$PATH
+# shellcheck disable=SC2086
+PATH=$work/none "$tool" reproduce $words --out bare >out 2>err
+[ $? -eq 1 ] || fail "no gnuplot: $(cat err)"
+PATH=$PATH_KEPT
+table bare >table
+diff expected_table table >differences || fail "no gnuplot: $(cat differences)"
+[ "$(head -n 1 bare/prw.png.csv)" = "panel,series,x,y,error" ] || fail "no table of the figure"
+
 # begin FOLDER ARGUMENTS...: until it has begun its second fit
 begin() {
     folder=$1
