@@ -65,6 +65,10 @@ LG_RULE float lg_exponential(uint32_t word)
 {
     return -lg_logf(lg_uniformf(word));
 }
+LG_RULE float lg_exponential_fused(uint32_t word)
+{
+    return -lg_logf_fused(lg_uniformf(word));
+}
 
 /* Soft weight of a class that lost, relative to the winner's, which is 1: (a_j / a_k)^(-1/tau), where a_j / a_k =
  * e_j / (p_j e_k) + 1. In [0, 1] for every tau (no overflow for a small one); exactly 0 for p_j = 0. The softmax

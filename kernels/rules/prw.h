@@ -73,24 +73,52 @@ LG_RULE int32_t lg_prw_resamples(const lg_prw_fit *fit, uint32_t word)
 LG_RULE int32_t lg_prw_velocity(const lg_prw_fit *fit, uint32_t word)
 {
     const uint32_t u = lg_u31(word);
-    return (int32_t)(u >= fit->minus) + (int32_t)(u >= fit->zero) - 1;
+    return (int32_t)(u >= fit->zero) - (int32_t)(u < fit->minus);
+}
+
+/* dk1/dlogit(p_resample) with estimator ste: dp_resample/dlogit = pr (1 - pr). */
+LG_RULE float lg_prw_keep_ste(const lg_prw_fit *fit)
+{
+    return fit->p_resample * fit->p_keep;
 }
 
 /* dk1/dlogit(p_resample) given the draw: s1 s0 / tau * (dlog p1 - dlog p0)/dlogit = s1 (1 - s1) / tau, since
- * d log pr / dlogit = 1 - pr and d log(1 - pr) / dlogit = -pr differ by 1. (dk0 = -dk1.) With ste it is
- * dp_resample/dlogit = pr (1 - pr). */
+ * d log pr / dlogit = 1 - pr and d log(1 - pr) / dlogit = -pr differ by 1. (dk0 = -dk1.) For tau = 1 the loser's weight is
+ * n / x with n = p e_winner, x = e + n (lg_soft_loser), so that s1 (1 - s1) = n x / (n + x)^2. */
+LG_RULE float lg_prw_keep_gs(const lg_prw_fit *fit, int32_t resampled, float e_keep, float e_resample)
+{
+    const float e = resampled ? e_keep : e_resample, p = resampled ? fit->p_keep : fit->p_resample,
+                win = resampled ? e_resample : e_keep;
+    if (fit->inv_tau == 1.0f) {
+        const float n = p * win, x = e + n, r = lg_reciprocal(n + x);
+        return (n * r) * (x * r);
+    }
+    const float s = lg_soft_loser(e, p, win, fit->inv_tau);
+    return fit->inv_tau * s / ((1.0f + s) * (1.0f + s));
+}
 LG_RULE float lg_prw_keep_gradient(const lg_prw_fit *fit, int32_t resampled, float e_keep, float e_resample)
 {
-    const float s = lg_soft_loser(resampled ? e_keep : e_resample, resampled ? fit->p_keep : fit->p_resample,
-                                  resampled ? e_resample : e_keep, fit->inv_tau);
-    return lg_pick(fit->ste, fit->p_resample * fit->p_keep, fit->inv_tau * s / ((1.0f + s) * (1.0f + s)));
+    return lg_pick(fit->ste, lg_prw_keep_ste(fit), lg_prw_keep_gs(fit, resampled, e_keep, e_resample));
 }
 
 /* dw/dlogit(p_center) of w = -c0 + c2 given its class: with dlog p0 = 1 - pc for the centre and -pc for the sides,
- * dw = (s_minus - s_plus) s_center / tau. */
+ * dw = (s_minus - s_plus) s_center / tau.
+ *
+ * tau = 1: the weights are s_j ~ p_j / x_j, x_j = e_j + p_j e_winner, where e_j stands for 0 in the winner's x. Over their
+ * common denominator, with D = ps x_zero (x_minus + x_plus) + pc x_minus x_plus,
+ *     dw = ps pc (e_plus - e_minus) x_minus x_zero x_plus / D^2.
+ * A class that was drawn has p > 2^-33 and an exponential is above 5.9e-8, so D is above 1e-25 and its square would not
+ * be a normal number. */
 LG_RULE float lg_prw_velocity_gradient(const lg_prw_fit *fit, int32_t v, float e_minus, float e_zero, float e_plus)
 {
     const float win = v < 0 ? e_minus : (v == 0 ? e_zero : e_plus);
+    if (fit->inv_tau == 1.0f) {
+        const float em = v < 0 ? 0.0f : e_minus, ez = v == 0 ? 0.0f : e_zero, ep = v > 0 ? 0.0f : e_plus;
+        const float xm = lg_multiply_add(fit->p_side, win, em), xz = lg_multiply_add(fit->p_center, win, ez),
+                    xp = lg_multiply_add(fit->p_side, win, ep), sides = xm * xp;
+        const float r = lg_reciprocal(lg_multiply_add(fit->p_side * xz, xm + xp, fit->p_center * sides));
+        return (fit->p_side * fit->p_center * (ep - em) * r) * (sides * xz * r);
+    }
     const float sm = v < 0 ? 1.0f : lg_soft_loser(e_minus, fit->p_side, win, fit->inv_tau);
     const float sz = v == 0 ? 1.0f : lg_soft_loser(e_zero, fit->p_center, win, fit->inv_tau);
     const float sp = v > 0 ? 1.0f : lg_soft_loser(e_plus, fit->p_side, win, fit->inv_tau);

@@ -11,6 +11,8 @@
 
 #include "rules/philox.h"
 
+#include <string.h>
+
 enum lg_stream {
     LG_STREAM_ITERATION = 0,    /* derives the key of an iteration */
     LG_STREAM_PERMUTATION = 1,  /* order of transition pairs within an epoch */
@@ -83,10 +85,14 @@ LG_RULE double lg_u31_real(uint32_t word)
     return ((double)(word >> 1) + 0.5) * (1.0 / 2147483648.0);
 }
 
-/* Uniform float strictly inside (0, 1) after rounding: 23 bits, since ((word >> 8) + 0.5) 2^-24 rounds to 1. */
+/* Uniform float strictly inside (0, 1) after rounding, (k + 1/2) 2^-23 with the 23 upper bits k of the word, since
+ * ((word >> 8) + 0.5) 2^-24 rounds to 1. The bits of 1 + k 2^-23 need no conversion, and the difference is exact. */
 LG_RULE float lg_uniformf(uint32_t word)
 {
-    return ((float)(word >> 9) + 0.5f) * (1.0f / 8388608.0f);
+    const uint32_t bits = (word >> 9) + 0x3f800000u;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f - (1.0f - 1.0f / 16777216.0f);
 }
 
 #endif

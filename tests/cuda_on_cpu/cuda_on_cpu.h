@@ -42,6 +42,20 @@ struct dim3 {
     }
 };
 
+struct alignas(8) float2 {
+    float x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+struct alignas(16) longlong2 {
+    long long x, y;
+};
+static inline float2 make_float2(float x, float y)
+{
+    return {x, y};
+}
+
 /* Who the running thread is; set by the scheduler at each switch. */
 struct lg_emu_place {
     uint3 thread, block;

@@ -221,3 +221,51 @@ Test(estimator, walk_law)
     check_walk(0.26, 0.62, 1.0);
     check_walk(0.7, 0.1, 0.5);
 }
+
+/* dw of class v in double precision, from the soft weights (a_j / a_winner)^(-1/tau). */
+static double exact_velocity(const lg_prw_fit *fit, int v, const float *e)
+{
+    const double p[3] = {(double)fit->p_side, (double)fit->p_center, (double)fit->p_side},
+                 tau = 1.0 / (double)fit->inv_tau;
+    double s[3];
+    for (int j = 0; j < 3; j++)
+        s[j] = j == v + 1 ? 1.0 : pow((double)e[j] / (p[j] * (double)e[v + 1]) + 1.0, -1.0 / tau);
+    const double sum = s[0] + s[1] + s[2];
+    return (s[0] - s[2]) * s[1] / (tau * sum * sum);
+}
+
+/* Single precision for every probability that a class may be drawn with and none at all, the extreme exponentials too. */
+Test(estimator, walk_accuracy)
+{
+    static const double centers[] = {0.0, 0x1p-31, 1e-4, 0.3, 0.9999, 1.0 - 0x1p-30, 1.0};
+    for (int c = 0; c < 7; c++)
+        for (uint32_t draw = 0; draw < 4000; draw++) {
+            const lg_block w = lg_philox(draw, (uint32_t)c, 5000, 0, key);
+            float e[3];
+            for (int j = 0; j < 3; j++)
+                e[j] = lg_exponential(draw < 27 ? (uint32_t[]){0u, w.w[j], ~0u}[draw /
+                                                                                (j == 0   ? 1
+                                                                                 : j == 1 ? 3
+                                                                                          : 9) %
+                                                                                3]
+                                                : w.w[j]);
+            lg_prw_fit fit;
+            lg_prw_prepare(centers[c], centers[c], LG_ESTIMATOR_gs, 1.0, &fit);
+            for (int v = -1; v <= 1; v++) {
+                if ((double)(v ? fit.p_side : fit.p_center) < 0x1p-33) continue; /* never drawn */
+                const double exact = exact_velocity(&fit, v, e);
+                const double got = (double)lg_prw_velocity_gradient(&fit, v, e[0], e[1], e[2]);
+                cr_assert_leq(fabs(got - exact), 2e-6 * fabs(exact) + 1e-37, "p %g v %d: %.9g, exact %.9g", centers[c],
+                              v, got, exact);
+            }
+            for (int resampled = 0; resampled < 2; resampled++) {
+                if (!(resampled ? fit.resample > 0 : fit.resample < 0x80000000u)) continue;
+                const double other = resampled ? (double)e[0] / ((double)fit.p_keep * (double)e[1]) + 1.0
+                                               : (double)e[1] / ((double)fit.p_resample * (double)e[0]) + 1.0;
+                const double exact = other / ((1.0 + other) * (1.0 + other));
+                const double got = (double)lg_prw_keep_gradient(&fit, resampled, e[0], e[1]);
+                if (isinf(other)) cr_assert_eq(got, 0.0);
+                else cr_assert_leq(fabs(got - exact), 2e-6 * exact, "p %g: %.9g, exact %.9g", centers[c], got, exact);
+            }
+        }
+}

@@ -84,6 +84,16 @@ Test(mathf, log_against_libm)
     cr_assert_eq(lg_logf(1.0f), 0.0f);
 }
 
+/* Every uniform number there is. */
+Test(mathf, fused_log_against_libm)
+{
+    for (uint32_t i = 0; i < 1u << 23; i++) {
+        const float u = lg_uniformf(i << 9);
+        const double exact = log((double)u), error = fabs((double)lg_logf_fused(u) - exact);
+        cr_assert(error <= -1e-7 * exact, "word %u: %.9g, exact %.17g", i, (double)lg_logf_fused(u), exact);
+    }
+}
+
 Test(mathf, exp_against_libm)
 {
     for (float x = -87.0f; x <= 88.0f; x += 0.000719f) {
