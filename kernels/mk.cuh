@@ -38,7 +38,8 @@ void lg_mk_formation_inject(lg_dbatch *b, const lg_view &v, uint32_t record);
 
 static __device__ inline void lg_mk_copy_fit(lg_mk_fit *to, const lg_mk_fit *from, uint32_t thread, uint32_t threads)
 {
-    static_assert(sizeof(lg_mk_fit) % 4 == 0, "copied by 32-bit words");
+    static_assert(sizeof(lg_mk_fit) == 10 * sizeof(uint32_t) + 3 * sizeof(double) + 46 * sizeof(uint32_t),
+                  "copied by 32-bit words, each of which has a name");
     for (uint32_t i = thread; i < sizeof(lg_mk_fit) / 4u; i += threads)
         ((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
 }

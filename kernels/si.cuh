@@ -15,7 +15,8 @@ void lg_si_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32
 
 static __device__ inline void si_copy_fit(lg_si_fit *to, const lg_si_fit *from, uint32_t thread)
 {
-    static_assert(sizeof(lg_si_fit) % 4 == 0, "copied by 32-bit words");
+    static_assert(sizeof(lg_si_fit) == 46 * sizeof(uint32_t) + sizeof(double) + 2 * sizeof(uint32_t),
+                  "copied by 32-bit words, each of which has a name");
     for (uint32_t i = thread; i < sizeof(lg_si_fit) / 4u; i += SI_THREADS)
         ((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
 }
