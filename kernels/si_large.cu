@@ -263,6 +263,10 @@ static void score_run(lg_dbatch *b, const lg_view &v, uint32_t steps)
 static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
 {
     if (v.loss == LG_LOSS_nll && keep) return; /* the likelihood needs no simulation */
+    if (keep && v.pairs) {
+        lg_si_pair(b, v);
+        return;
+    }
     const bool all = keep && v.segment == v.steps;
     if (keep && v.scores) {
         score_run(b, v, steps);
@@ -284,7 +288,7 @@ static void error(lg_dbatch *b, const lg_view &v)
 static void backward(lg_dbatch *b, const lg_view &v)
 {
     const size_t bytes = (size_t)v.F * v.R * b->layout.sample, scratch = SI_THREADS * sizeof(double);
-    if (v.loss == LG_LOSS_nll) return; /* the loss has the gradient already */
+    if (v.loss == LG_LOSS_nll || v.pairs) return; /* the loss has the gradient already, or the forward pass */
     if (v.scores) {
         lg_cuda_score_gradient(b, v);
         return;
@@ -321,6 +325,9 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     l->parts = (uint32_t)((8 * words + SI_ITEMS - 1) / SI_ITEMS);
     l->grad_parts = pair ? l->parts : (block_back ? 1 : tiles * SI_TILE_WARPS);
     const bool scores = lg_cuda_scores(job, gradients);
+    l->pairs = pair && gradients && !scores && job->loss != LG_LOSS_nll && lg_job_sites(job) <= SI_BLOCK_SITES &&
+               words <= SI_PAIR_WORDS;
+    if (l->pairs) l->grad_parts = 1;
     if (scores) {
         l->grad_parts = block ? 1 : tiles * SI_TILE_WARPS;
         l->launches = 8 + 2 * lg_cuda_moments(job) + (block ? 0 : job->steps / si_tile_steps(job, 1));
