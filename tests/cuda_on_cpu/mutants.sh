@@ -133,6 +133,7 @@ mutant si_pair.cu si-pairs "missing barrier before the fit's constants are read"
 mutant si_pair.cu si-pairs "missing barrier in the sums of a pair" '/head->gradient\[threadIdx.x/,/__syncthreads/ s|__syncthreads();||'
 mutant si_pair.cu si-pairs "last warp of a pair left out of its sums" 's|head, threads / 32u,|head, threads / 32u - 1u,|'
 mutant si_pair.cu si-pairs "state of the start where the end belongs" 's|= own . bits;|= own;|'
+mutant si_large.cu si-nll "counts of the first warp alone" 's|if (lane != 0) continue;|if (threadIdx.x != 0) continue;|'
 mutant device.cuh:si_pair.cu si-pairs "pairs of the wrong iteration" 's|(v.clock->row + v.offset) \* v.R|v.offset * v.R|'
 mutant prw.cu prw "last walker of a block left out" 's|const bool inside = walker < v.R;|const bool inside = walker + 1u < v.R;|'
 mutant prw.cu prw "sums of the last warp left out" 's|w < PRW_WARPS; w++|w + 1u < PRW_WARPS; w++|'
