@@ -22,11 +22,12 @@ static size_t pool_bytes(const lg_job *job, const lg_layout *l, bool target)
     return (target && job->task != LG_TASK_transition ? 1 : job->pool) * l->sample;
 }
 
-/* Trace rows that fit into 64 MiB, at most 1024. */
+/* Trace rows that fit into 64 MiB, and their transition pairs into as much, at most 1024. */
 size_t lg_cuda_rows(const lg_job *job)
 {
     const size_t row = (size_t)job->fits * ((size_t)job->model->params + 3) * sizeof(double),
-                 fit = ((size_t)64 << 20) / row;
+                 pairs = job->task == LG_TASK_transition ? job->replicates * sizeof(uint32_t) : 0,
+                 fit = ((size_t)64 << 20) / (row > pairs ? row : pairs);
     const size_t least = LG_GRAPH_ITERATIONS;
     return fit > 1024 ? 1024 : (fit < least ? least : fit);
 }
@@ -47,6 +48,9 @@ static size_t make_layout(const lg_job *job, const lg_device *device, bool gradi
     l->bytes[LG_BUF_CLOCK] = sizeof(lg_clock);
     l->bytes[LG_BUF_NOISE_FIT] = job->noise_fit ? F * sizeof(uint32_t) : 0;
     l->bytes[LG_BUF_RESAMPLE] = job->resample ? F * job->pool * sizeof(uint32_t) : 0;
+    l->bytes[LG_BUF_POOL_ROW] = job->task == LG_TASK_transition
+                                    ? ((gradients ? lg_cuda_rows(job) : 1) + 1) * job->replicates * sizeof(uint32_t)
+                                    : 0;
     l->bytes[LG_BUF_OPTIMIZER] = (job->fit_optimizer ? F : 1) * sizeof(lg_optimizer);
     l->bytes[LG_BUF_FIT_STATE] = l->bytes[LG_BUF_RESTORED] = F * sizeof(lg_fit_state);
     l->bytes[LG_BUF_PARAMS] = l->bytes[LG_BUF_GRADIENT] = F * P * sizeof(double);
@@ -147,6 +151,7 @@ static void fill_view(lg_dbatch *b)
     v->draws = job->draws;
     v->average = b->gradients && averages(job);
     v->scores = lg_cuda_scores(job, b->gradients);
+    v->pairs = b->layout.pairs;
     v->seed = job->seed;
     v->gamma = job->gamma;
     v->tau = job->tau;
@@ -155,6 +160,7 @@ static void fill_view(lg_dbatch *b)
     v->clock = (const lg_clock *)m[LG_BUF_CLOCK];
     v->noise_fit = (const uint32_t *)m[LG_BUF_NOISE_FIT];
     v->resample = (const uint32_t *)m[LG_BUF_RESAMPLE];
+    v->pool_row = (const uint32_t *)m[LG_BUF_POOL_ROW];
     v->optimizer = (const lg_optimizer *)m[LG_BUF_OPTIMIZER];
     v->fit_optimizer = job->fit_optimizer != NULL;
     v->restored = (const lg_fit_state *)m[LG_BUF_RESTORED];
@@ -255,10 +261,11 @@ lg_status lg_cuda_set_params(lg_context *ctx, lg_dbatch *b, const double *params
     return lg_cuda_wait(ctx, b, "setting parameters");
 }
 
-cudaError_t lg_cuda_set_clock(lg_dbatch *b, uint64_t iteration)
+cudaError_t lg_cuda_set_clock(lg_dbatch *b, uint64_t iteration, uint32_t rows)
 {
     const lg_clock clock = {iteration, 0};
     const cudaError_t error = lg_cuda_put(b, LG_BUF_CLOCK, &clock);
+    if (!error) lg_cuda_pairs(b, rows + 1);                  /* the clock ends one iteration further */
     if (!error && b->view.tau_end > 0.0) lg_cuda_prepare(b); /* for the temperature of this iteration */
     return error ? error : cudaStreamSynchronize(b->stream);
 }
@@ -266,7 +273,7 @@ cudaError_t lg_cuda_set_clock(lg_dbatch *b, uint64_t iteration)
 lg_status lg_cuda_reset(lg_context *ctx, lg_dbatch *b, uint64_t iteration)
 {
     cudaSetDevice(b->device->index);
-    const lg_status status = lg_cuda_status(ctx, lg_cuda_set_clock(b, iteration), "resetting a batch");
+    const lg_status status = lg_cuda_status(ctx, lg_cuda_set_clock(b, iteration, 1), "resetting a batch");
     if (status) return status;
     b->step = 0;
     b->kept = false;

@@ -1,7 +1,8 @@
 /* Inside the CUDA backend: the batch, what kernels see of it, and what each model supplies.
  *
- * One optimiser iteration is forward, error (loss parts of each replicate), loss, backward, finish: five or six
- * launches whatever the number of fits and replicates. Everything stays on the device; the host reads trace rows. */
+ * One optimiser iteration is forward, error (loss parts of each replicate), loss, backward, finish, of which those are one launch
+ * that nothing separates: two to five whatever the number of fits and replicates. Everything stays on the device; the host reads
+ * trace rows. */
 #ifndef LG_KERNELS_DEVICE_CUH
 #define LG_KERNELS_DEVICE_CUH
 
@@ -26,6 +27,8 @@ struct lg_view {
     uint32_t draws;
     bool
         average; /* estimator gr somewhere: kernels that average over the draws of v.redraw run in place of the others */
+    bool
+        pairs; /* SI, one-step pairs of a block each: the forward pass of a gradient has errors and gradient, si_pair.cu */
     bool scores; /* method score: the forward pass adds up scores, estimator.cu makes the gradient of them */
     uint64_t seed;
     double gamma, tau, tau_end;
@@ -35,6 +38,7 @@ struct lg_view {
     uint32_t offset;               /* iteration = clock->iteration + offset */
     const uint32_t *noise_fit;     /* [F] or NULL: see lg_job */
     const uint32_t *resample;      /* [F][pool] or NULL */
+    const uint32_t *pool_row;      /* transitions: [rows][R] pairs of the iterations of the trace rows */
     const lg_optimizer *optimizer; /* one, or [F] with fit_optimizer */
     lg_fit_state *fit_state;       /* [F] */
     const lg_fit_state *restored;  /* [F] what set_fit_state was given */
@@ -96,6 +100,7 @@ enum lg_buffer {
     LG_BUF_CLOCK,
     LG_BUF_NOISE_FIT,
     LG_BUF_RESAMPLE,
+    LG_BUF_POOL_ROW,
     LG_BUF_OPTIMIZER,
     LG_BUF_FIT_STATE,
     LG_BUF_RESTORED,
@@ -140,6 +145,7 @@ struct lg_layout {
     size_t bytes[LG_BUF_COUNT];
     uint32_t segment, parts, grad_parts;
     uint32_t launches; /* of one optimiser iteration, roughly */
+    bool pairs;        /* lg_view.pairs */
     size_t sample;     /* bytes of one replicate's state on the device */
     char kernels[96];  /* of lg_plan */
 };
@@ -224,7 +230,8 @@ lg_status lg_cuda_set_params(lg_context *ctx, lg_dbatch *b, const double *params
 lg_status lg_cuda_reset(lg_context *ctx, lg_dbatch *b, uint64_t iteration);
 size_t lg_cuda_rows(const lg_job *job); /* trace rows kept on the device */
 cudaError_t lg_cuda_put(lg_dbatch *b, lg_buffer buffer, const void *from);
-cudaError_t lg_cuda_set_clock(lg_dbatch *b, uint64_t iteration);
+cudaError_t lg_cuda_set_clock(lg_dbatch *b, uint64_t iteration,
+                              uint32_t rows); /* and the pairs of so many iterations */
 lg_status lg_cuda_wait(lg_context *ctx, lg_dbatch *b, const char *doing);
 
 /* mk_formation.cu: exp(i angle) tables and bins of a job, as LG_BUF_WAVES holds them; false: out of memory. */
@@ -244,10 +251,12 @@ void lg_cuda_prepare(lg_dbatch *b);      /* fit constants from parameters */
 void lg_cuda_start_fits(lg_dbatch *b);   /* optimiser state from parameters */
 void lg_cuda_restore_fits(lg_dbatch *b); /* optimiser state and parameters from v.restored */
 void lg_cuda_statistics(lg_dbatch *b, const lg_view &v);
-void lg_cuda_loss(lg_dbatch *b, const lg_view &v);
+void lg_cuda_loss(lg_dbatch *b, const lg_view &v); /* after its statistics, where it has some */
 void lg_cuda_finish(lg_dbatch *b, const lg_view &v,
-                    bool update); /* gradient; update: optimiser, trace row, constants */
+                    bool update);                             /* gradient; update: optimiser, trace row, constants */
+void lg_cuda_loss_and_update(lg_dbatch *b, const lg_view &v); /* both, where no kernel comes between them */
 void lg_cuda_tick(lg_dbatch *b, uint32_t iterations);
+void lg_cuda_pairs(lg_dbatch *b, uint32_t iterations); /* v.pool_row from the clock's iteration on */
 
 /* estimator.cu. gr: the iteration's keys, before a forward pass that keeps its tape. Score: the scores of the draws of steps
  * first .. end - 1, which end at moment `moment`; the gradient from the scores, in place of a backward pass. */
@@ -268,11 +277,14 @@ static __device__ inline uint32_t lg_view_noise_fit(const lg_view &v, uint32_t f
     return v.noise_fit ? v.noise_fit[fit] : v.first_fit + fit;
 }
 
-/* Row of the start pool of a replicate; of the target pool too for transitions, else the target is one state. */
+/* Row of the start pool of a replicate; of the target pool too for transitions, else the target is one state. The pairs of
+ * transitions come from a table: a walk of some thousand cycles (rules/permute.h) would hold up every block of an iteration. */
 static __device__ inline uint32_t lg_view_pool(const lg_view &v, uint32_t fit, uint32_t replicate)
 {
-    return lg_pool_row(v.transition, v.seed, v.clock->iteration + v.offset, v.R, replicate, v.pool,
-                       v.resample ? v.resample + (size_t)fit * v.pool : NULL);
+    const uint32_t row = v.pool_row
+                             ? v.pool_row[(v.clock->row + v.offset) * v.R + replicate]
+                             : lg_pool_row(false, v.seed, v.clock->iteration + v.offset, v.R, replicate, v.pool, NULL);
+    return v.resample ? v.resample[(size_t)fit * v.pool + row] : row;
 }
 
 static __device__ inline const lg_optimizer *lg_view_optimizer(const lg_view &v, uint32_t fit)
@@ -304,6 +316,14 @@ static __device__ inline uint32_t lg_view_record(const lg_view &v, uint32_t step
         else high = mid;
     }
     return low;
+}
+
+/* Sum over the lanes of a whole warp; every lane gets it. */
+template <class T> static __device__ inline T lg_warp_sum(T value)
+{
+    LG_UNROLL
+    for (uint32_t lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(0xffffffffu, value, lanes);
+    return value;
 }
 
 /* Sum over the block's threads in an order that depends on their number alone; every thread gets it. scratch: one

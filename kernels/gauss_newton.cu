@@ -7,7 +7,7 @@
  *
  * newton_rows, a block per fit, writes M in double precision; every entry is a sum over the blocks of walkers, in their order.
  * cublasDgemmStridedBatched forms the products of many fits in one call. It counts in columns, where M as it lies in memory is M^T:
- * C = A A^T with A = M^T, (P + 1) x records. fit_finish reads one triangle of C, so that no rounding can make it asymmetric.
+ * C = A A^T with A = M^T, (P + 1) x records. fit_pass reads one triangle of C, so that no rounding can make it asymmetric.
  *
  * A fit gives the same bytes alone and among thousands. cuBLAS repeats its bytes for the same call on the same kind of GPU, but may
  * take another kernel, which adds in another order, for another number of matrices, and with its own workspace where several

@@ -26,8 +26,7 @@ static lg_status cuda_forward(lg_context *ctx, lg_dbatch *b, uint32_t steps, boo
 
 static void launch_loss(lg_dbatch *b, const lg_view &v)
 {
-    if (v.target_stat) lg_cuda_statistics(b, v);
-    else b->run->error(b, v);
+    if (!v.target_stat && !(v.pairs && b->kept)) b->run->error(b, v);
     lg_cuda_loss(b, v);
 }
 
@@ -53,12 +52,24 @@ static lg_status cuda_backward(lg_context *ctx, lg_dbatch *b)
     return lg_cuda_status(ctx, cudaGetLastError(), "running the backward pass");
 }
 
+/* Is there nothing between loss and gradient? PRW: the forward pass has the Jacobian; SI: it has the gradient, or the exact
+ * likelihood needs none. */
+static bool gradient_is_there(const lg_view &v)
+{
+    return v.pairs || (v.prw && !v.scores && !v.normal) || (v.loss == LG_LOSS_nll && !v.target_stat);
+}
+
 /* Optimiser iteration `offset` after the clock's. */
 static void launch_iteration(lg_dbatch *b, uint32_t offset)
 {
     lg_view v = b->view;
     v.offset = offset;
     launch_forward(b, v, 0, v.steps, true);
+    if (gradient_is_there(v)) {
+        if (!v.target_stat && !v.pairs) b->run->error(b, v);
+        lg_cuda_loss_and_update(b, v);
+        return;
+    }
     launch_loss(b, v);
     b->run->backward(b, v);
     if (v.normal) lg_cuda_newton(b, v);
@@ -126,7 +137,7 @@ static lg_status cuda_advance(lg_context *ctx, lg_dbatch *b, uint64_t iteration,
     const uint32_t most = (uint32_t)lg_cuda_rows(b->job);
     while (count > 0) {
         const uint32_t some = count < most ? count : most;
-        cudaError_t error = lg_cuda_set_clock(b, iteration);
+        cudaError_t error = lg_cuda_set_clock(b, iteration, some);
         if (!error) error = run_iterations(b, some);
         if (!error)
             error = cudaMemcpyAsync(rows, b->view.rows, some * row * sizeof *rows, cudaMemcpyDeviceToHost, b->stream);

@@ -16,8 +16,6 @@
  * rules/si.h. Determinism: double sums per thread in index order, then a fixed tree; integer atomics only. */
 #include "si.cuh"
 
-enum { SI_BLOCK_SITES = 16384 };
-
 /* ---- forward ---------------------------------------------------------------------------------------------------- */
 
 struct alignas(16) si_head {

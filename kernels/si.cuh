@@ -6,17 +6,24 @@
 
 #include "device.cuh"
 
-enum { SI_THREADS = 256 };
+enum {
+    SI_THREADS = 256,
+    SI_BLOCK_SITES = 16384, /* at most so many for a block per lattice */
+    SI_PAIR_WORDS = 4096    /* at most so many words of a pair that has a block: si_pair.cu */
+};
 
 bool lg_si_fits_block(const lg_job *job, const lg_device *device, bool backward);
 void lg_si_forward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *from,
                          uint8_t *to, uint8_t *tape, uint8_t *checkpoint);
+void lg_si_pair(lg_dbatch *b, const lg_view &v);
 void lg_si_backward_block(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, const uint8_t *tape);
 
-static __device__ inline void si_copy_fit(lg_si_fit *to, const lg_si_fit *from, uint32_t thread)
+static __device__ inline void si_copy_fit(lg_si_fit *to, const lg_si_fit *from, uint32_t thread,
+                                          uint32_t threads = SI_THREADS)
 {
-    static_assert(sizeof(lg_si_fit) % 4 == 0, "copied by 32-bit words");
-    for (uint32_t i = thread; i < sizeof(lg_si_fit) / 4u; i += SI_THREADS)
+    static_assert(sizeof(lg_si_fit) == 46 * sizeof(uint32_t) + sizeof(double) + 2 * sizeof(uint32_t),
+                  "copied by 32-bit words, each of which has a name");
+    for (uint32_t i = thread; i < sizeof(lg_si_fit) / 4u; i += threads)
         ((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
 }
 
@@ -183,15 +190,13 @@ static __device__ inline float si_seed(const lg_view &v, uint32_t f, uint32_t fr
 }
 
 /* The four sites of a group: adds their part of dL/dbeta; where adj is given (more steps lie before) writes
- * a (1 - H(p - u)) there and g into gain, both of the four sites. a: their dL/dX'. AVERAGE: estimator gr. */
+ * a (1 - H(p - u)) there and g into gain, both of the four sites. a: their dL/dX'; fired: their H(p - u), where adj is given of
+ * all with neighbours, else of the unaware ones, and of them for gs alone. AVERAGE: estimator gr. */
 template <bool AVERAGE>
-static __device__ inline void si_back_group(const lg_view &v, const lg_si_fit *fit, lg_key key, uint32_t fit_id,
-                                            uint32_t replicate, uint32_t step, const si_group &g, const float *a,
-                                            float *adj, float *gain, double *sum)
+static __device__ inline void si_back_sites(const lg_view &v, const lg_si_fit *fit, lg_key key, uint32_t fit_id,
+                                            uint32_t replicate, uint32_t step, const si_group &g, uint32_t fired,
+                                            bool gs, const float *a, float *adj, float *gain, double *sum)
 {
-    const uint32_t with = si_with_neighbours(g) >> g.shift & 15u;
-    const bool gs = AVERAGE || v.estimator == LG_ESTIMATOR_gs;
-    const uint32_t fired = adj || gs ? si_draw(fit, key, fit_id, replicate, step, v.W, g, with) : 0u;
     LG_UNROLL
     for (uint32_t s = 0; s < 4u; s++) {
         if (!(g.valid >> (g.shift + s) & 1u)) continue;
@@ -206,6 +211,18 @@ static __device__ inline void si_back_group(const lg_view &v, const lg_si_fit *f
         adj[s] = hit ? 0.0f : a[s];
         gain[s] = dp * fit->dp_dn[n];
     }
+}
+
+/* The same, with the draws made again. */
+template <bool AVERAGE>
+static __device__ inline void si_back_group(const lg_view &v, const lg_si_fit *fit, lg_key key, uint32_t fit_id,
+                                            uint32_t replicate, uint32_t step, const si_group &g, const float *a,
+                                            float *adj, float *gain, double *sum)
+{
+    const uint32_t with = si_with_neighbours(g) >> g.shift & 15u;
+    const bool gs = AVERAGE || v.estimator == LG_ESTIMATOR_gs;
+    const uint32_t fired = adj || gs ? si_draw(fit, key, fit_id, replicate, step, v.W, g, with) : 0u;
+    si_back_sites<AVERAGE>(v, fit, key, fit_id, replicate, step, g, fired, gs, a, adj, gain, sum);
 }
 
 /* Sum over the neighbours of column j of the row `own`. */

@@ -147,22 +147,43 @@ static __global__ void LG_THREADS(SI_THREADS) si_part_error(lg_view v)
     if (threadIdx.x % 32u == 0) atomicAdd(&v.error[t.fr], sum);
 }
 
-/* Exact likelihood: unaware sites with n aware neighbours that stayed (0..8) or turned aware (9..17). */
+/* Exact likelihood: unaware sites with n aware neighbours that stayed (0..8) or turned aware (9..17). A word a thread. */
 static __global__ void LG_THREADS(SI_THREADS) si_part_counts(lg_view v)
 {
+    LG_SHARED_MEMORY(memory);
+    uint32_t *total = (uint32_t *)memory;
     const si_part t = si_part_of(v);
+    const uint32_t N = LG_SI_NEIGHBOURS + 1u, lane = threadIdx.x % 32u;
     if (lg_view_skips(v, t.f)) return;
     const uint32_t *x = (const uint32_t *)v.start + (size_t)lg_view_pool(v, t.f, t.replicate) * t.words;
     const uint32_t *y = si_observed(v, t.f, t.replicate, t.words);
-    for (uint32_t item = t.first + threadIdx.x; item < t.end; item += SI_THREADS) {
-        const si_group g = si_locate(x, v.H, v.W, item);
-        const uint32_t made = y[item >> 3];
-        for (uint32_t s = 0; s < 4u; s++) {
-            const uint32_t bit = g.shift + s;
-            if (!(g.valid >> bit & 1u) || (g.own >> bit & 1u)) continue;
-            atomicAdd(&v.error[(size_t)t.fr * 18u + 9u * (made >> bit & 1u) + si_neighbours(g, s)], (lg_u64)1);
+    if (threadIdx.x < 2u * N) total[threadIdx.x] = 0;
+    __syncthreads();
+    for (uint32_t first = t.first / 8u; first < t.end / 8u; first += SI_THREADS) {
+        const uint32_t w = first + threadIdx.x;
+        uint32_t made = 0, unaware = 0;
+        si_group g = {};
+        if (w < t.end / 8u) {
+            made = y[w];
+            g = si_locate(x, v.H, v.W, 8u * w);
+            unaware = g.valid & ~g.own;
+        }
+        for (uint32_t n = 0; n < N; n++) {
+            uint32_t sites = unaware;
+            LG_UNROLL
+            for (uint32_t bit = 0; bit < 4u; bit++) sites &= n >> bit & 1u ? g.n[bit] : ~g.n[bit];
+            /* both counts of a warp, at most 1,024 each, in a word */
+            const uint32_t both = lg_warp_sum((uint32_t)__popc(sites & ~made) | (uint32_t)__popc(sites & made) << 16);
+            if (lane != 0) continue;
+            atomicAdd(&total[n], both & 0xffffu);
+            atomicAdd(&total[N + n], both >> 16);
         }
     }
+    __syncthreads();
+    if (threadIdx.x >= 2u * N) return;
+    lg_u64 *to = &v.error[(size_t)t.fr * 2u * N + threadIdx.x];
+    if (v.parts == 1) *to = total[threadIdx.x];
+    else atomicAdd(to, (lg_u64)total[threadIdx.x]);
 }
 
 /* ---- backward --------------------------------------------------------------------------------------------------- */
@@ -263,6 +284,10 @@ static void score_run(lg_dbatch *b, const lg_view &v, uint32_t steps)
 static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t steps, bool keep)
 {
     if (v.loss == LG_LOSS_nll && keep) return; /* the likelihood needs no simulation */
+    if (keep && v.pairs) {
+        lg_si_pair(b, v);
+        return;
+    }
     const bool all = keep && v.segment == v.steps;
     if (keep && v.scores) {
         score_run(b, v, steps);
@@ -276,15 +301,16 @@ static void forward(lg_dbatch *b, const lg_view &v, uint32_t step0, uint32_t ste
 
 static void error(lg_dbatch *b, const lg_view &v)
 {
-    cudaMemsetAsync(v.error, 0, b->layout.bytes[LG_BUF_ERROR], b->stream);
-    if (v.loss == LG_LOSS_nll) LG_LAUNCH(si_part_counts, si_grid(v), dim3(SI_THREADS), 0, b->stream, v);
+    const size_t counts = 2 * (LG_SI_NEIGHBOURS + 1) * sizeof(uint32_t);
+    if (v.loss != LG_LOSS_nll || v.parts > 1) cudaMemsetAsync(v.error, 0, b->layout.bytes[LG_BUF_ERROR], b->stream);
+    if (v.loss == LG_LOSS_nll) LG_LAUNCH(si_part_counts, si_grid(v), dim3(SI_THREADS), counts, b->stream, v);
     else LG_LAUNCH(si_part_error, si_grid(v), dim3(SI_THREADS), 0, b->stream, v);
 }
 
 static void backward(lg_dbatch *b, const lg_view &v)
 {
     const size_t bytes = (size_t)v.F * v.R * b->layout.sample, scratch = SI_THREADS * sizeof(double);
-    if (v.loss == LG_LOSS_nll) return; /* the loss has the gradient already */
+    if (v.loss == LG_LOSS_nll || v.pairs) return; /* the loss has the gradient already, or the forward pass */
     if (v.scores) {
         lg_cuda_score_gradient(b, v);
         return;
@@ -321,6 +347,9 @@ static void layout(const lg_job *job, const lg_device *device, bool gradients, l
     l->parts = (uint32_t)((8 * words + SI_ITEMS - 1) / SI_ITEMS);
     l->grad_parts = pair ? l->parts : (block_back ? 1 : tiles * SI_TILE_WARPS);
     const bool scores = lg_cuda_scores(job, gradients);
+    l->pairs = pair && gradients && !scores && job->loss != LG_LOSS_nll && lg_job_sites(job) <= SI_BLOCK_SITES &&
+               words <= SI_PAIR_WORDS;
+    if (l->pairs) l->grad_parts = 1;
     if (scores) {
         l->grad_parts = block ? 1 : tiles * SI_TILE_WARPS;
         l->launches = 8 + 2 * lg_cuda_moments(job) + (block ? 0 : job->steps / si_tile_steps(job, 1));

@@ -40,6 +40,7 @@ typedef struct lg_mk_fit {
     float probability[2][LG_MK_DIRECTIONS];
     float inv_tau;
     uint32_t reaction_draws, direction_draws; /* of the Gumbel noise: estimator.h */
+    uint32_t padding;                         /* 0: kernels copy the whole by 32-bit words */
 } lg_mk_fit;
 
 /* Probability of direction q at diffusion coefficient D: stay 1 - D, sides D f sqrt2 / 4, corners D f / 4, f = sqrt2 - 1. */
@@ -104,6 +105,7 @@ LG_RULE void lg_mk_prepare(const double *params, double gamma, int capacity, dou
     }
     fit->inv_tau = (float)(1.0 / tau);
     fit->reaction_draws = fit->direction_draws = 1;
+    fit->padding = 0;
 }
 
 /* The fit's numbers of draws of the Gumbel noise, after lg_mk_prepare; a direction is drawn with gs at least. */

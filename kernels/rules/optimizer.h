@@ -120,18 +120,30 @@ LG_RULE void lg_optimizer_restore(const lg_optimizer *o, const lg_fit_state *old
         if (o->fitted[i] && (s->updates > 0 || s->x[i] != old->x[i])) p[i] = lg_from_x(o, i, s->x[i]);
 }
 
+/* One update on its way. rate: what follows from the number of updates alone, see lg_optimizer_rate. step: lm. */
+typedef struct lg_update {
+    double rate[3], g[LG_OPT_MAX_PARAMS], step[LG_OPT_MAX_PARAMS], scale;
+} lg_update;
+
+/* 0: the learning rate (lm has its gain instead); 1, 2: Adam's 1 - beta1^n and 1 - beta2^n at the n-th update. */
+LG_RULE double lg_optimizer_rate(const lg_optimizer *o, uint64_t updates, int which)
+{
+    if (which == 0) return lg_scheduled_lr(o, updates);
+    if (o->kind != LG_OPTIMIZER_adam) return 1.0;
+    return 1.0 - pow(which == 1 ? o->beta1 : o->beta2, (double)(updates + 1));
+}
+
 /* One coordinate's step, added to x. */
-LG_RULE double lg_optimizer_step(const lg_optimizer *o, lg_fit_state *s, int i, double g, double lr)
+LG_RULE double lg_optimizer_step(const lg_optimizer *o, lg_fit_state *s, int i, double g, const double *rate)
 {
     if (o->kind == LG_OPTIMIZER_adam) {
-        const double n = (double)(s->updates + 1);
         s->m[i] = o->beta1 * s->m[i] + (1.0 - o->beta1) * g;
         s->v[i] = o->beta2 * s->v[i] + (1.0 - o->beta2) * g * g;
-        const double m = s->m[i] / (1.0 - pow(o->beta1, n)), v = s->v[i] / (1.0 - pow(o->beta2, n));
-        return -lr * m / (sqrt(v) + o->epsilon);
+        const double m = s->m[i] / rate[1], v = s->v[i] / rate[2];
+        return -rate[0] * m / (sqrt(v) + o->epsilon);
     }
     s->m[i] = o->momentum * s->m[i] + g;
-    return -lr * s->m[i];
+    return -rate[0] * s->m[i];
 }
 
 /* The gain of the next lm step, 1 / (1 + k); see rules/gauss_newton.h. */
@@ -177,42 +189,56 @@ LG_RULE bool lg_lm_step(const lg_optimizer *o, lg_fit_state *s, const double *g,
     return true;
 }
 
+/* An update has three parts, so that a GPU can give each coordinate a thread: the rates, what all coordinates need, and the
+ * coordinates. This is the second: gradients in x, their norm, the trace row, and whether anything moves at all. */
+LG_RULE bool lg_optimizer_begin(const lg_optimizer *o, lg_fit_state *s, double loss, const double *gradient,
+                                const double *normal, const double *p, double *row, lg_update *u)
+{
+    double norm2 = 0.0;
+    int bad = isfinite(loss) ? -2 : -1;
+    for (int i = 0; i < o->params; i++) {
+        const double g = o->fitted[i] ? lg_gradient_x(o, i, p[i], gradient[i]) : 0.0;
+        u->g[i] = g;
+        u->step[i] = 0.0;
+        if (bad == -2 && !isfinite(g)) bad = i;
+        norm2 += g * g;
+        row[1 + i] = p[i];
+    }
+    const double norm = sqrt(norm2);
+    row[0] = loss;
+    row[o->params + 1] = normal ? lg_lm_gain(s) : u->rate[0];
+    row[o->params + 2] = norm;
+    u->scale = o->clip > 0.0 && norm > o->clip ? o->clip / norm : 1.0;
+    if (s->frozen) return false;
+    if (bad == -2 && normal && !lg_lm_step(o, s, u->g, normal, p, u->step)) bad = -1;
+    if (bad == -2) return true;
+    s->frozen = 2;
+    s->bad_param = bad;
+    return false;
+}
+
+/* The third part, for one coordinate. */
+LG_RULE void lg_optimizer_move(const lg_optimizer *o, lg_fit_state *s, const lg_update *u, bool lm, int i, double *p)
+{
+    if (!o->fitted[i]) return;
+    s->x[i] += lm ? u->step[i] : lg_optimizer_step(o, s, i, u->g[i] * u->scale, u->rate);
+    double q = lg_from_x(o, i, s->x[i]);
+    if (q < o->lower[i] || q > o->upper[i]) {
+        s->x[i] = lg_to_x(o, i, q < o->lower[i] ? o->lower[i] : o->upper[i]);
+        q = lg_from_x(o, i, s->x[i]); /* p is a function of x alone, so that a resumed fit has the same p */
+    }
+    p[i] = q;
+}
+
 /* Applies one update to parameters p[params] in place; row gets loss, parameters before, lr (lm: the gain), gradient norm.
  * normal: J^T W J in the gradient's coordinates, [params][params], for lm; NULL for the others. */
 LG_RULE void lg_optimizer_update(const lg_optimizer *o, lg_fit_state *s, double loss, const double *gradient,
                                  const double *normal, double *p, double *row)
 {
-    double g[LG_OPT_MAX_PARAMS], step[LG_OPT_MAX_PARAMS] = {0.0}, norm2 = 0.0;
-    const double lr = normal ? lg_lm_gain(s) : lg_scheduled_lr(o, s->updates);
-    int bad = isfinite(loss) ? -2 : -1;
-    for (int i = 0; i < o->params; i++) {
-        g[i] = o->fitted[i] ? lg_gradient_x(o, i, p[i], gradient[i]) : 0.0;
-        if (bad == -2 && !isfinite(g[i])) bad = i;
-        norm2 += g[i] * g[i];
-        row[1 + i] = p[i];
-    }
-    const double norm = sqrt(norm2);
-    row[0] = loss;
-    row[o->params + 1] = lr;
-    row[o->params + 2] = norm;
-    if (s->frozen) return;
-    if (bad == -2 && normal && !lg_lm_step(o, s, g, normal, p, step)) bad = -1;
-    if (bad != -2) {
-        s->frozen = 2;
-        s->bad_param = bad;
-        return;
-    }
-    const double scale = o->clip > 0.0 && norm > o->clip ? o->clip / norm : 1.0;
-    for (int i = 0; i < o->params; i++) {
-        if (!o->fitted[i]) continue;
-        s->x[i] += normal ? step[i] : lg_optimizer_step(o, s, i, g[i] * scale, lr);
-        double q = lg_from_x(o, i, s->x[i]);
-        if (q < o->lower[i] || q > o->upper[i]) {
-            s->x[i] = lg_to_x(o, i, q < o->lower[i] ? o->lower[i] : o->upper[i]);
-            q = lg_from_x(o, i, s->x[i]); /* p is a function of x alone, so that a resumed fit has the same p */
-        }
-        p[i] = q;
-    }
+    lg_update u;
+    for (int k = 0; k < 3; k++) u.rate[k] = lg_optimizer_rate(o, s->updates, k);
+    if (!lg_optimizer_begin(o, s, loss, gradient, normal, p, row, &u)) return;
+    for (int i = 0; i < o->params; i++) lg_optimizer_move(o, s, &u, normal != NULL, i, p);
     s->updates++;
 }
 

@@ -20,6 +20,7 @@ typedef struct lg_si_fit {
     float p[LG_SI_NEIGHBOURS + 1], q[LG_SI_NEIGHBOURS + 1]; /* p(N) and 1 - p(N) */
     float dp_dbeta[LG_SI_NEIGHBOURS + 1];                   /* N (1 - beta)^(N-1), with 0^0 = 1 */
     float dp_dn[LG_SI_NEIGHBOURS + 1];                      /* -(1 - beta)^N log(1 - beta); 0 at beta = 1 */
+    uint32_t padding;                                       /* 0: kernels copy the whole by 32-bit words */
     double log_q;                                           /* log(1 - beta), for the exact likelihood */
     float inv_tau;
     uint32_t draws; /* of the Gumbel noise: estimator.h */
@@ -41,6 +42,7 @@ LG_RULE void lg_si_prepare(double beta, double log_q, double tau, lg_si_fit *fit
     fit->log_q = log_q; /* the caller's log(1 - beta): gcc and nvcc need not agree on log */
     fit->inv_tau = (float)(1.0 / tau);
     fit->draws = 1;
+    fit->padding = 0;
 }
 
 /* Score d log P(X'|X)/dbeta of an unaware site with N > 0 aware neighbours: dp/p where it turned aware, else -dp/(1 - p),

@@ -70,6 +70,7 @@ const lg_case lg_cases[] = {
     {"si-pairs", SI, T(transition), L(sse), E(ste), 1.0, 64, 64, 1, 0, {0.2}, 2, 4, 1, 9, false, false, SHARED},
     {"si-pairs-gs", SI, T(transition), L(sse), E(gs), 1.0, 9, 37, 1, 0, {0.4}, 2, 3, 1, 9, false, false, SHARED},
     {"si-pairs-mse", SI, T(transition), L(mse), E(ste), 1.0, 3, 3, 1, 0, {0.6}, 1, 5, 1, 5, false, false, SHARED},
+    {"si-pairs-many", SI, T(transition), L(mse), E(ste), 1.0, 3, 3, 1, 0, {0.3}, 1, 300, 1, 11, false, false, SHARED},
     {"si-pairs-mse-gs", SI, T(transition), L(mse), E(gs), 0.5, 5, 6, 1, 0, {0.6}, 1, 5, 1, 5, false, false, SHARED},
     {"si-count", SI, T(transition), L(count), E(ste), 1.0, 12, 65, 1, 0, {0.3}, 2, 4, 1, 9, false, false, SHARED},
     {"si-count-gs", SI, T(transition), L(count), E(gs), 1.0, 12, 20, 1, 0, {0.3}, 1, 4, 1, 9, false, false, SHARED},
