@@ -72,7 +72,7 @@ write_report() {
     {
         echo "# latgrad on $gpu"
         echo
-        echo "Written by \`bench/gpu.sh $quick\` on $(date -u +%Y-%m-%d), driver $driver, $("$build/latgrad" info | sed -n 's/^build *//p'),"
+        echo "Written by \`bench/gpu.sh${quick:+ $quick}\` on $(date -u +%Y-%m-%d), driver $driver, $("$build/latgrad" info | sed -n 's/^build *//p'),"
         echo "cpu: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores. Rates are medians; the same numbers are in $name.csv."
         echo
         echo "| check | result |"
