@@ -122,7 +122,7 @@ def main():
     parser.add_argument("--runs", type=int, default=10, help="runs of a data set")
     parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--every", type=int, default=1000)
-    parser.add_argument("--pilot", type=int, default=600, help="runs the covariance is taken from")
+    parser.add_argument("--pilot", type=int, default=0, help="runs the covariance is taken from; 0: four a statistic")
     parser.add_argument("--fd-step", type=float, default=0.35, dest="fd_step")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="of a fit")

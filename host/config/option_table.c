@@ -87,8 +87,9 @@ const lg_option_row lg_option_rows[] = {
      LG_KIND_VALUE,
      ANY,
      TRAJ},
-    {{"data.pilot", LG_OPT_INT, "256", "runs", "[8, 65536]",
-      "data.weights model: runs at the start values that the covariance is taken from"},
+    {{"data.pilot", LG_OPT_INT, "0", "runs", "[0, 65536]",
+      "data.weights model: runs at the start values that the covariance is taken from; 0: four a statistic, 256 at "
+      "least"},
      LG_KIND_VALUE,
      LATTICE,
      TRAJ},

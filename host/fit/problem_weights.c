@@ -62,6 +62,27 @@ static lg_status run_pilot(lg_context *ctx, lg_problem *p, uint32_t runs, double
     return status;
 }
 
+/* Without shrinkage, weights from N runs of K statistics make the variances of the parameters larger by 1 + K / (N - K) (Dodelson
+ * and Schneider, Phys. Rev. D 88, 2013): errors of 1.15 times those of the right weights with four runs a statistic, of three times with N = 1.1 K. */
+static lg_status pilot_runs(lg_context *ctx, const lg_config *c, size_t K, size_t *runs)
+{
+    enum { LEAST = 8, USUAL = 256, MOST = 65536 };
+    int64_t value = 0;
+    const lg_status status = lg_config_int(ctx, c, "data.pilot", &value);
+    if (status) return status;
+    if (value > 0 && value < LEAST)
+        return lg_fail(ctx, LG_ERR_RANGE, "%s: data.pilot is %lld: expected 0 or %d to %d",
+                       lg_config_origin(c, "data.pilot"), (long long)value, LEAST, MOST);
+    *runs = value > 0 ? (size_t)value : 4 * K;
+    if (value == 0 && *runs < USUAL) *runs = USUAL;
+    if (*runs > MOST) *runs = MOST;
+    if (*runs < 2 * K)
+        lg_log(ctx, LG_LOG_WARNING,
+               "data.pilot: %zu runs hardly show the covariance of %zu statistics; expected %zu or more", *runs, K,
+               4 * K);
+    return LG_OK;
+}
+
 /* ---- the covariance --------------------------------------------------------------------------------------------- */
 
 /* values[N][K] to z-scores in place; sd[K], 0 where all runs have the same value (z = 0 there). */
@@ -123,10 +144,10 @@ static bool whitener(double *R, size_t K, const double *sd, double *U)
 
 lg_status lg_data_weigh_model(lg_context *ctx, const lg_config *c, lg_problem *p, uint32_t runs)
 {
-    int64_t pilot = 0;
-    lg_status status = lg_config_int(ctx, c, "data.pilot", &pilot);
+    const size_t K = lg_job_statistics(&p->job);
+    size_t N = 0;
+    lg_status status = pilot_runs(ctx, c, K, &N);
     if (status) return status;
-    const size_t K = lg_job_statistics(&p->job), N = (size_t)pilot;
     double *values = malloc(N * K * sizeof *values), *sd = malloc(K * sizeof *sd), *R = malloc(K * K * sizeof *R);
     p->whiten = malloc(K * K * sizeof *p->whiten);
     status = values && sd && R && p->whiten ? run_pilot(ctx, p, (uint32_t)N, values) : lg_data_no_memory(ctx);

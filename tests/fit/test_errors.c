@@ -233,4 +233,25 @@ Test(fit_errors, weights_that_do_not_apply)
     cr_assert_eq(try_problem(ctx, SETTINGS(PATTERN, "data.weights=model", "estimator.method=pathwise"), &p),
                  LG_ERR_UNSUPPORTED);
     cr_assert(strstr(lg_context_message(ctx), "needs estimator.method fd"), "%s", lg_context_message(ctx));
+    cr_assert_eq(try_problem(ctx, SETTINGS(PATTERN, "data.weights=model", "data.pilot=7"), &p), LG_ERR_RANGE);
+    cr_assert(strstr(lg_context_message(ctx), "expected 0 or 8 to 65536"), "%s", lg_context_message(ctx));
+}
+
+static void keep_log(lg_log_level level, const char *message, void *user)
+{
+    (void)level;
+    strncat(user, message, 400);
+}
+
+/* 112 statistics: four runs each by default, and a warning where there is less than two. */
+Test(fit_errors, pilot_runs_grow_with_the_statistics)
+{
+    char log[4096] = "";
+    lg_context_set_log(ctx, keep_log, log);
+    lg_problem_free(make_problem(ctx, SETTINGS(PATTERN, "data.weights=model", "data.record_every=50")));
+    cr_assert(strstr(log, "weights from 448 runs"), "%s", log);
+    cr_assert_not(strstr(log, "hardly show"), "%s", log);
+    lg_problem_free(
+        make_problem(ctx, SETTINGS(PATTERN, "data.weights=model", "data.record_every=50", "data.pilot=200")));
+    cr_assert(strstr(log, "200 runs hardly show the covariance of 112 statistics"), "%s", log);
 }
