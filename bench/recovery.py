@@ -6,7 +6,8 @@ parameters are fitted in stages, each from where the one before ended. A stage i
 or model (inverse covariance of the model's runs), EVALUATIONS those of the standard errors at its end. The first starts 18 to 50 % off the truth, or
 with --start truth at the truth, to see what standard errors the statistics allow.
 
-Prints a line a data set and a table a stage: bias, scatter, standard errors, and how many of the 95 % intervals contain the truth. Fits that FOLDER
+Prints a line a data set and a table a stage: bias, scatter, standard errors, and how many of the 95 % intervals contain the truth (a parameter that
+ends on a bound has none). Fits that FOLDER
 (default build-recovery) has already are not run again. With the defaults a data set takes seconds of a GPU, or an hour of one core.
 """
 import argparse
@@ -86,7 +87,7 @@ def table(args, stage, results):
         ends = [r["params"][name] for r in results]
         off = [100 * (end - truth) / truth for end in ends]
         errors = [100 * e / truth for e in (of(r, "standard_error", name) for r in results) if e is not None]
-        stated = "%.1f | %d of %d" % (sum(errors) / len(errors), sum(covers(r, name) for r in results), len(results)) if errors else "- | -"
+        stated = "%.1f | %d of %d" % (sum(errors) / len(errors), sum(covers(r, name) for r in results), len(errors)) if errors else "- | -"
         print("| %s | %.4g | %+.1f ± %.1f | %.1f | %s | %d |" % (
             name, sum(ends) / len(ends), sum(off) / len(off), deviation(off) / math.sqrt(len(off)),
             math.sqrt(sum(o * o for o in off) / len(off)), stated, sum(abs(o) < 5 for o in off)))
