@@ -53,6 +53,7 @@ const lg_case lg_cases[] = {
     {"mk-pairs-gs", MK, T(transition), L(sse), E(gs), 1.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 9, false, false, SHARED},
     {"mk-pairs-mse-gs", MK, T(transition), L(mse), E(gs), 2.0, 8, 8, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 4, 1, 9, false, false, SHARED},
     {"mk-curve", MK, T(trajectory), L(stat), E(ste), 1.0, 11, 8, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 2, 3, 20, 2, false, false, SHARED},
+    {"mk-curve-many", MK, T(trajectory), L(stat), E(ste), 1.0, 3, 3, 20, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 230, 9, 2, false, false, SHARED},
     {"mk-curve-gs", MK, T(trajectory), L(stat), E(gs), 1.0, 8, 11, 50, 0.018, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 64, 2, true, false, SHARED},
     {"mk-tall", MK, T(stability), L(log_sse), E(ste), 1.0, 130, 5, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 1, 4, 1, false, false, SHARED},
     {"mk-two-pairs", MK, T(stability), L(sse), E(ste), 1.0, 64, 30, 50, 0.8, {0.3, 0.4, 0.98, 0.3, 0.2}, 1, 2, 4, 1, false, false, SHARED},

@@ -166,6 +166,7 @@ mutant device.cuh:mk.cu mk-odd "single precision sum in the order in which threa
 mutant device.cuh:mk.cu mk-odd "missing barrier in the sum" '/scratch\[thread\] = value;/,/__syncthreads/ s|__syncthreads();||'
 mutant fit.cu mk-smallest "gradient of another fit" 's|m->gradient\[p\] = v.gradient\[(size_t)f \* P + p\] = gradient;|v.gradient[(size_t)f * P + p] = gradient; m->gradient[p] = v.gradient[p];|'
 mutant fit.cu mk-smallest "clock does not advance" 's|clock->iteration += iterations;||'
+mutant fit.cu mk-curve-many "many statistics are not added up" 's|    lg_cuda_statistics(b, v);||'
 mutant fit.cu prw "lm takes J^T W r for the gradient" 's|gradient = 2.0 \* v.normal|gradient = v.normal|'
 mutant fit.cu prw "lm reads the residuals' row of the product" 's|product\[i \* (P + 1u) + j\]|product[(i + 1u) * (P + 1u) + j]|'
 mutant fit.cu si-pairs-mse "gradient of a pair without its slope" 's|: sum \* m->slope;|: sum;|'
