@@ -15,12 +15,11 @@ import concurrent.futures
 import json
 import math
 import os
-import subprocess
-import sys
+import statistics
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LATGRAD = os.environ.get("LATGRAD", os.path.join(ROOT, "build", "latgrad"))
-TRUTH = {"D_A": 0.1, "D_B": 0.4, "k1": 0.98, "k2": 0.1, "k3": 0.2}
+import fits
+from fits import PATTERN as TRUTH
+
 OFF = {"D_A": 0.15, "D_B": 0.3, "k1": 0.8, "k2": 0.15, "k3": 0.3}
 
 
@@ -28,9 +27,9 @@ def config(args, data_set, number, stage, start):
     """The keys of one fit."""
     weights, replicates, iterations, evaluations = stage.split(":")
     keys = {"model": "mk", "task": "formation", "steps": args.steps, "data.record_every": args.every, "data.generate.runs": args.runs,
-            "data.generate.seed": 100 + data_set, "seed": (0, 1000, 2000, 3000)[number] + data_set, "data.weights": weights, "data.pilot": args.pilot,
+            "data.generate.seed": 100 + data_set, "seed": 1000 * number + data_set, "data.weights": weights, "data.pilot": args.pilot,
             "replicates": replicates, "iterations": iterations, "errors.evaluations": evaluations, "estimator.method": "fd",
-            "estimator.fd_step": args.fd_step, "optimizer.name": "lm", "device": args.device}
+            "estimator.fd_step": args.fd_step, "optimizer.name": "lm", "device": args.device, "threads": args.threads}
     keys.update({"params.%s.start" % name: value for name, value in start.items()})
     keys.update({"data.generate.params.%s" % name: value for name, value in TRUTH.items()})
     keys.update(dict(s.split("=", 1) for s in args.set))
@@ -41,14 +40,10 @@ def fit(args, data_set, number, stage, start):
     """The JSON object of a fit, from the folder or from latgrad."""
     path = os.path.join(args.folder, "%d.%d" % (data_set, number + 1))
     if not os.path.exists(path + ".json"):
-        with open(path + ".yaml", "w") as out:
-            out.writelines("%s: %s\n" % item for item in config(args, data_set, number, stage, start).items())
-        done = subprocess.run([LATGRAD, "fit", path + ".yaml", "--json", "--quiet", "--threads", str(args.threads), "--force",
-                               "--set", "output.trace=%s.csv" % path], stdout=subprocess.PIPE, text=True)
-        if done.returncode:
-            sys.exit("recovery.py: %s ended with status %d" % (LATGRAD, done.returncode))
+        settings = {**config(args, data_set, number, stage, start), "output.trace": os.path.abspath(path) + ".csv"}
+        result = fits.fit(settings, path + ".yaml")
         with open(path + ".tmp", "w") as out:
-            out.write(done.stdout)
+            json.dump(result, out)
         os.replace(path + ".tmp", path + ".json")
     with open(path + ".json") as file:
         return json.load(file)
@@ -96,8 +91,7 @@ def table(args, stage, results):
 
 
 def deviation(values):
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((v - mean) ** 2 for v in values) / max(1, len(values) - 1))
+    return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def correlations(results):
@@ -108,8 +102,7 @@ def correlations(results):
     for i, a in enumerate(names):
         for b in names[i + 1:]:
             x, y = ([r["params"][name] for r in results] for name in (a, b))
-            mx, my = sum(x) / len(x), sum(y) / len(y)
-            r = sum((p - mx) * (q - my) for p, q in zip(x, y)) / (len(x) - 1) / (deviation(x) * deviation(y))
+            r = statistics.correlation(x, y)
             if abs(r) > 0.5:
                 print("correlation of %s and %s: %.2f" % (a, b, r))
 

@@ -14,12 +14,11 @@ import json
 import os
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LATGRAD = os.environ.get("LATGRAD", os.path.join(ROOT, "build", "latgrad"))
+import fits
+from fits import PATTERN, ROOT
+
 SYNTHETIC = {"data.generate.params.p_center": 0.2, "data.generate.params.p_resample": 0.1}
 
 
@@ -44,7 +43,6 @@ CASES.update({"si-nll-32-%g" % b: news(32, b, loss="nll") for b in BETAS})
 CASES.update({"si-trajectory-32-%g" % b: news(32, b, task="trajectory") for b in BETAS})
 CASES.update({"prw-synthetic": walk(**SYNTHETIC)})
 CASES.update({"prw-" + name: cells(name) for name in ("tcells", "bcells", "neutrophils")})
-PATTERN = {"D_A": 0.1, "D_B": 0.4, "k1": 0.98, "k2": 0.1, "k3": 0.2}
 
 
 def pattern(task, **more):
@@ -65,12 +63,7 @@ PUBLISHED = {
 
 def fit(settings, folder, device):
     config, trace = os.path.join(folder, "fit.yaml"), os.path.join(folder, "trace.csv")
-    with open(config, "w") as out:
-        out.writelines("%s: %s\n" % item for item in {**settings, "output.trace": trace, "device": device}.items())
-    done = subprocess.run([LATGRAD, "fit", config, "--json", "--quiet", "--force"], stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit("starts.py: %s ended with status %d" % (LATGRAD, done.returncode))
-    result = json.loads(done.stdout)
+    result = fits.fit({**settings, "output.trace": trace, "device": device}, config)
     return result.get("results", [{**result, "fit": 0}]), trace
 
 
