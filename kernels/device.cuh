@@ -318,6 +318,13 @@ static __device__ inline uint32_t lg_view_record(const lg_view &v, uint32_t step
     return low;
 }
 
+/* A structure, word by word, by `threads` threads. */
+template <class T> static __device__ inline void lg_copy_words(T *to, const T *from, uint32_t thread, uint32_t threads)
+{
+    static_assert(sizeof(T) % 4 == 0, "copied by 32-bit words");
+    for (uint32_t i = thread; i < sizeof(T) / 4u; i += threads) ((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
+}
+
 /* Sum over the lanes of a whole warp; every lane gets it. */
 template <class T> static __device__ inline T lg_warp_sum(T value)
 {

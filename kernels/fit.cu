@@ -248,19 +248,13 @@ static __device__ void finish_gradient(const lg_view &v, uint32_t f, uint32_t ph
 
 /* ---- update ----------------------------------------------------------------------------------------------------- */
 
-template <class T> static __device__ void copy_words(T *to, const T *from, uint32_t thread, uint32_t threads)
-{
-    static_assert(sizeof(T) % 4 == 0, "copied by 32-bit words");
-    for (uint32_t i = thread; i < sizeof(T) / 4u; i += threads) ((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
-}
-
 /* What an update needs besides loss and gradient, while the first warps are busy with sums. */
 static __device__ void begin_update(const lg_view &v, uint32_t f, fit_memory *m)
 {
     const lg_optimizer *o = lg_view_optimizer(v, f);
     const uint32_t warp = threadIdx.x / 32u;
-    copy_words(&m->optimizer, o, threadIdx.x, FIT_THREADS);
-    copy_words(&m->state, v.fit_state + f, threadIdx.x, FIT_THREADS);
+    lg_copy_words(&m->optimizer, o, threadIdx.x, FIT_THREADS);
+    lg_copy_words(&m->state, v.fit_state + f, threadIdx.x, FIT_THREADS);
     if (threadIdx.x < v.P) m->p[threadIdx.x] = v.params[(size_t)f * v.P + threadIdx.x];
     if (threadIdx.x % 32u != 0) return;
     if (warp + 3u >= FIT_WARPS)
@@ -293,7 +287,7 @@ static __device__ void update_fit(const lg_view &v, uint32_t f, bool frozen, fit
         prepare_fit(v, f, m->p, m->tau);
     }
     __syncwarp();
-    copy_words(v.fit_state + f, &m->state, thread, 32);
+    lg_copy_words(v.fit_state + f, &m->state, thread, 32);
     if (thread < P) v.params[(size_t)f * P + thread] = m->p[thread];
 }
 

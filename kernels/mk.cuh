@@ -40,8 +40,7 @@ static __device__ inline void lg_mk_copy_fit(lg_mk_fit *to, const lg_mk_fit *fro
 {
     static_assert(sizeof(lg_mk_fit) == 10 * sizeof(uint32_t) + 3 * sizeof(double) + 46 * sizeof(uint32_t),
                   "copied by 32-bit words, each of which has a name");
-    for (uint32_t i = thread; i < sizeof(lg_mk_fit) / 4u; i += threads)
-        ((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
+    lg_copy_words(to, from, thread, threads);
 }
 
 static __device__ inline uint32_t lg_mk_load(const uint8_t *state, uint32_t H, uint32_t W, uint32_t pair, uint32_t j)
@@ -240,10 +239,9 @@ static __device__ inline void lg_mk_seed(const lg_view &v, uint32_t f, uint32_t 
     for (int i = 0; i < 4; i++) lam[i] = 0.0f;
     if (!v.target) return;
     /* the pair is walked to and not looked up: mk_backward is at its limit of registers, and spilled (nvcc 13.0, sm_80) */
-    const uint32_t pair_row = v.transition ? lg_pool_row(true, v.seed, v.clock->iteration + v.offset, v.R, replicate,
-                                                         v.pool, v.resample ? v.resample + (size_t)f * v.pool : NULL)
-                                           : 0u;
-    const size_t index = pair_row;
+    const size_t index = v.transition ? lg_pool_row(true, v.seed, v.clock->iteration + v.offset, v.R, replicate, v.pool,
+                                                    v.resample ? v.resample + (size_t)f * v.pool : NULL)
+                                      : 0u;
     const uint32_t wanted = lg_mk_load(v.target + index * 2u * v.H * v.W, v.H, v.W, pair, j);
     const double slope = 2.0 * v.slope[f];
     for (uint32_t i = 0; i < 4u; i++)

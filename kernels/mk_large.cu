@@ -147,7 +147,7 @@ static __global__ void LG_THREADS(TILE_THREADS) mk_tile_error(lg_view v)
             sum += (lg_u64)(d * d);
         }
     }
-    for (uint32_t lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
+    sum = lg_warp_sum(sum);
     if (t.thread % 32u == 0) atomicAdd(&v.error[t.fr], sum);
 }
 

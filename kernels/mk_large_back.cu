@@ -126,9 +126,7 @@ static __global__ void LG_THREADS(TILE_THREADS, AVERAGE ? 1 : 0)
         }
         LG_UNROLL
         for (int i = 0; i < LG_MK_PARAMS; i++) {
-            double all = (double)sum[i];
-            for (uint32_t lanes = 16; lanes > 0; lanes /= 2) all += __shfl_xor_sync(0xffffffffu, all, lanes);
-            total[i] += all;
+            total[i] += lg_warp_sum((double)sum[i]);
         }
         __syncthreads();
     }

@@ -282,7 +282,7 @@ static __global__ void LG_THREADS(PRW_THREADS) prw_score(lg_view v)
         const uint32_t slot = record % PRW_RECORDS;
         LG_UNROLL
         for (uint32_t i = 0; i < 4u; i++) {
-            for (uint32_t lanes = 16; lanes > 0; lanes /= 2) own[i] += __shfl_xor_sync(0xffffffffu, own[i], lanes);
+            own[i] = lg_warp_sum(own[i]);
             if (threadIdx.x % 32u == 0) sums[(slot * PRW_WARPS + warp) * 4u + i] = own[i];
         }
         record++;

@@ -24,10 +24,10 @@ static lg_status cuda_forward(lg_context *ctx, lg_dbatch *b, uint32_t steps, boo
     return lg_cuda_status(ctx, cudaGetLastError(), "running simulation steps");
 }
 
-static void launch_loss(lg_dbatch *b, const lg_view &v)
+/* Loss parts of each replicate, where neither statistics are compared nor a forward pass that kept its tape has made them. */
+static void launch_error(lg_dbatch *b, const lg_view &v, bool kept)
 {
-    if (!v.target_stat && !(v.pairs && b->kept)) b->run->error(b, v);
-    lg_cuda_loss(b, v);
+    if (!v.target_stat && !(v.pairs && kept)) b->run->error(b, v);
 }
 
 static lg_status cuda_loss(lg_context *ctx, lg_dbatch *b)
@@ -39,7 +39,8 @@ static lg_status cuda_loss(lg_context *ctx, lg_dbatch *b)
     if (!b->job->target && !b->job->target_stat)
         return lg_fail(ctx, LG_ERR_UNSUPPORTED, "task simulate has nothing to compare with, so there is no loss");
     cudaSetDevice(b->device->index);
-    launch_loss(b, b->view);
+    launch_error(b, b->view, b->kept);
+    lg_cuda_loss(b, b->view);
     return lg_cuda_status(ctx, cudaGetLastError(), "computing the loss");
 }
 
@@ -65,12 +66,12 @@ static void launch_iteration(lg_dbatch *b, uint32_t offset)
     lg_view v = b->view;
     v.offset = offset;
     launch_forward(b, v, 0, v.steps, true);
+    launch_error(b, v, true);
     if (gradient_is_there(v)) {
-        if (!v.target_stat && !v.pairs) b->run->error(b, v);
         lg_cuda_loss_and_update(b, v);
         return;
     }
-    launch_loss(b, v);
+    lg_cuda_loss(b, v);
     b->run->backward(b, v);
     if (v.normal) lg_cuda_newton(b, v);
     lg_cuda_finish(b, v, true);

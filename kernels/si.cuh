@@ -23,8 +23,7 @@ static __device__ inline void si_copy_fit(lg_si_fit *to, const lg_si_fit *from, 
 {
     static_assert(sizeof(lg_si_fit) == 46 * sizeof(uint32_t) + sizeof(double) + 2 * sizeof(uint32_t),
                   "copied by 32-bit words, each of which has a name");
-    for (uint32_t i = thread; i < sizeof(lg_si_fit) / 4u; i += threads)
-        ((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
+    lg_copy_words(to, from, thread, threads);
 }
 
 /* ---- one group of four sites ------------------------------------------------------------------------------------ */

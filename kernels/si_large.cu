@@ -143,7 +143,7 @@ static __global__ void LG_THREADS(SI_THREADS) si_part_error(lg_view v)
     lg_u64 sum = 0;
     for (uint32_t w = t.first / 8u + threadIdx.x; w < t.end / 8u; w += SI_THREADS)
         sum += v.loss == LG_LOSS_count ? (lg_u64)((long long)__popc(x[w]) - __popc(y[w])) : (lg_u64)__popc(x[w] ^ y[w]);
-    for (uint32_t lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
+    sum = lg_warp_sum(sum);
     if (threadIdx.x % 32u == 0) atomicAdd(&v.error[t.fr], sum);
 }
 

@@ -92,8 +92,7 @@ static __global__ void LG_THREADS(SI_THREADS, AVERAGE ? 1 : 0)
                 sum += own ? part_sum : 0.0;
             }
         }
-        for (uint32_t lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
-        total += sum;
+        total += lg_warp_sum(sum);
         __syncthreads();
         const int far = (int)left - 1;
         for (int i = si_tile_first_row(left - 1u); i < rows + far; i += SI_TILE_WARPS)

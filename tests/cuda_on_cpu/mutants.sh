@@ -124,7 +124,7 @@ mutant si_large.cu si-words "missing barrier in a tile" '/atomicAdd(&head->aware
 mutant si_large_back.cu si-words "sites around a tile counted too" 's|sum += own ? part_sum : 0.0;|sum += part_sum;|'
 mutant si_large_back.cu si-words "missing row around a tile backward" 's|si_tile_load(t, head, steps + 1u,|si_tile_load(t, head, steps,|'
 mutant si_large_back.cu si-words "noise of the wrong step backward" 's|now = step + left - 1u|now = step + left|'
-mutant si_large_back.cu si-words "missing barrier in a tile backward" '/total += sum;/,/__syncthreads/ s|__syncthreads();||'
+mutant si_large_back.cu si-words "missing barrier in a tile backward" '/total += lg_warp_sum(sum);/,/__syncthreads/ s|__syncthreads();||'
 mutant si_large_back.cu si-words "wrong wrap of the adjoint" 's|while (j < 0) j += (int)W;|if (j < 0) j = 0;|'
 mutant si_large_back.cu si-words "launches do not hand their sums on" 's|first ? 0.0 : \*part|0.0|'
 mutant si_tile.cuh:si_large_back.cu si-large "order of sums depends on the steps a launch" 's|(threadIdx.x / 32u + far) % SI_TILE_WARPS)|threadIdx.x / 32u)|'
