@@ -152,25 +152,48 @@ LG_RULE double lg_lm_gain(const lg_fit_state *s)
     return 1.0 / (1.0 + s->v[0]);
 }
 
-/* The step of all coordinates, step[i] to be added to x[i], from the gradient g in x and normal = J^T W J in native
- * coordinates. No coordinate moves by more than 1 (in logit) or a quarter of its interval: far from the optimum the linear
- * model is good for a direction and not for a length. False: normal is not finite. */
+/* d[n], the Gauss-Newton step of the coordinates axis[n], from the gradient g in x and normal = J^T W J in native coordinates. A
+ * coordinate on a bound that the step would leave stays there, and the step of the others is made without it (projected
+ * Newton: Bertsekas, SIAM J. Control Optim. 20, 1982). Returns how many axes are left, or -1: normal is not finite. */
+LG_RULE int lg_lm_directions(const lg_optimizer *o, const lg_fit_state *s, const double *g, const double *normal,
+                             const double *p, int *axis, double *d)
+{
+    double A[LG_OPT_MAX_PARAMS * LG_OPT_MAX_PARAMS], rhs[LG_OPT_MAX_PARAMS];
+    int n = 0, before = -1;
+    for (int i = 0; i < o->params; i++)
+        if (o->fitted[i]) axis[n++] = i;
+    while (n != before) {
+        for (int a = 0; a < n; a++) {
+            rhs[a] = 0.5 * g[axis[a]];
+            for (int b = 0; b < n; b++) {
+                const int i = axis[a], j = axis[b];
+                A[a * n + b] = lg_gradient_x(o, i, p[i], lg_gradient_x(o, j, p[j], normal[i * o->params + j]));
+                if (!isfinite(A[a * n + b])) return -1;
+            }
+        }
+        lg_gauss_newton_step(n, A, rhs, o->damping, d);
+        before = n;
+        n = 0;
+        for (int a = 0; a < before; a++) {
+            const int i = axis[a];
+            const bool leaves = d[a] < 0.0 ? s->x[i] <= lg_to_x(o, i, o->lower[i])
+                                           : d[a] > 0.0 && s->x[i] >= lg_to_x(o, i, o->upper[i]);
+            if (!leaves) axis[n++] = i;
+        }
+    }
+    return n;
+}
+
+/* The step of all coordinates, step[i] to be added to x[i]; step is 0 on entry. No coordinate moves by more than 1 (in logit) or a
+ * quarter of its interval: far from the optimum the linear model is good for a direction and not for a length. False:
+ * normal is not finite. */
 LG_RULE bool lg_lm_step(const lg_optimizer *o, lg_fit_state *s, const double *g, const double *normal, const double *p,
                         double *step)
 {
-    double A[LG_OPT_MAX_PARAMS * LG_OPT_MAX_PARAMS], rhs[LG_OPT_MAX_PARAMS], d[LG_OPT_MAX_PARAMS];
-    int axis[LG_OPT_MAX_PARAMS], n = 0;
-    for (int i = 0; i < o->params; i++)
-        if (o->fitted[i]) axis[n++] = i;
-    for (int a = 0; a < n; a++) {
-        rhs[a] = 0.5 * g[axis[a]];
-        for (int b = 0; b < n; b++) {
-            const int i = axis[a], j = axis[b];
-            A[a * n + b] = lg_gradient_x(o, i, p[i], lg_gradient_x(o, j, p[j], normal[i * o->params + j]));
-            if (!isfinite(A[a * n + b])) return false;
-        }
-    }
-    lg_gauss_newton_step(n, A, rhs, o->damping, d);
+    double d[LG_OPT_MAX_PARAMS];
+    int axis[LG_OPT_MAX_PARAMS];
+    const int n = lg_lm_directions(o, s, g, normal, p, axis, d);
+    if (n < 0) return false;
     double turn = 0.0, scale = 1.0;
     for (int a = 0; a < n; a++) {
         const int i = axis[a];
@@ -180,6 +203,7 @@ LG_RULE bool lg_lm_step(const lg_optimizer *o, lg_fit_state *s, const double *g,
         if (fabs(d[a]) * scale > 1.0) scale = 1.0 / fabs(d[a]);
     }
     if (turn < 0.0) s->v[0] += 1.0;
+    for (int i = 0; i < o->params; i++) s->m[i] = 0.0;
     for (int a = 0; a < n; a++) {
         const int i = axis[a];
         const double most = o->transform[i] == LG_TRANSFORM_logit ? 1.0 : 0.25 * (o->upper[i] - o->lower[i]);

@@ -122,6 +122,30 @@ Test(rules_gauss_newton, a_step_of_zero_survives_a_resume)
     cr_assert_gt(rounded, 0, "no start that shows it");
 }
 
+/* L = (p - t)^T A (p - t) with t = (1.5, 0) beyond the bound 1 of p[0]. Along the bound the smallest loss is at
+ * p[1] = 0.9 (1.5 - 1): one step from p[0] = 1; the free optimum's p[1] = 0 would stay where it is. */
+Test(rules_gauss_newton, on_a_bound_the_others_are_fitted)
+{
+    lg_optimizer o = lm(2);
+    o.upper[0] = 1;
+    lg_fit_state s;
+    double p[] = {1, 0}, row[5];
+    const double A[] = {1, 0.9, 0.9, 1};
+    lg_optimizer_start(&o, p, &s);
+    for (int i = 0; i < 3; i++) {
+        const double gradient[] = {2 * ((p[0] - 1.5) + 0.9 * p[1]), 2 * (0.9 * (p[0] - 1.5) + p[1])};
+        lg_optimizer_update(&o, &s, 1, gradient, A, p, row);
+        cr_assert_eq(p[0], 1.0);
+        cr_assert_float_eq(p[1], 0.45, 1e-14, "%g after %d updates", p[1], i + 1);
+    }
+    p[1] = -5; /* and a step that leads inwards is taken */
+    const double inwards[] = {2 * (0.5 + 0.9 * p[1]), 2 * (0.9 * 0.5 + p[1])}; /* t = (0.5, 0) */
+    lg_optimizer_start(&o, p, &s);
+    lg_optimizer_update(&o, &s, 1, inwards, A, p, row);
+    cr_assert_float_eq(p[0], 0.5, 1e-13);
+    cr_assert_float_eq(p[1], 0.0, 1e-13);
+}
+
 /* Held parameters do not move, and their NaN (not computed) does no harm; a NaN of a fitted one freezes the fit. */
 Test(rules_gauss_newton, held_and_frozen)
 {
