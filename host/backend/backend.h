@@ -68,9 +68,10 @@ typedef struct lg_job {
     uint32_t records;
     const uint32_t *record;
     const double *target_stat, *weight_stat;
-    /* Lower triangle U [K][K], K = lg_job_statistics: residuals are U (s - target), each with weight 1. NULL: residuals are
+    /* [combinations][K], K = lg_job_statistics: residuals are combine (s - target), each with weight 1. NULL: residuals are
      * s - target with weights weight_stat. Backends whose optimiser runs on the host know it (backend/hosted.h), no others. */
-    const double *whiten;
+    const double *combine;
+    uint32_t combinations; /* at most K */
 
     /* Optimisation: start values [fits][params]; see rules/optimizer.h. */
     const double *params;

@@ -5,7 +5,7 @@
  * fit, and run forward only. With points x+ and x-,
  *     dL/dx = (L(x+) - L(x-)) / (x+ - x-),
  * and likewise for each statistic. h = fd_step for x = logit p, and fd_step max(|x|, a tenth of the interval) for x = p. Next to
- * a bound h shrinks to the distance from it, but not below h / 4: from there on the point beyond the bound is put on it, and the
+ * a bound h shrinks to the distance from it, but not below h / 20: from there on the point beyond the bound is put on it, and the
  * difference is a skew or one-sided one. Parameters that are not moved have the gradient NaN: not computed.
  *
  * For lm the displaced points share noise of their own, not that of the point itself: residuals and Jacobian are then
@@ -112,7 +112,7 @@ static double displaced(const lg_optimizer *o, int i, double step, double p, dou
     const double low = lg_to_x(o, i, lower), high = lg_to_x(o, i, upper), x = lg_to_x(o, i, clamp(p, lower, upper));
     const double room = x - low < high - x ? x - low : high - x;
     double h = logit ? step : step * fmax(fabs(x), 0.1 * (high - low));
-    if (room < h && room >= 0.25 * h) h = room;
+    if (room < h && room >= 0.05 * h) h = room;
     const double above = clamp(x + h, low, high), below = clamp(x - h, low, high);
     *plus = lg_from_x(o, i, above);
     *minus = lg_from_x(o, i, below);
@@ -217,7 +217,7 @@ static lg_status fd_loss(lg_context *ctx, lg_dbatch *b)
     lg_status status = backend->loss(ctx, b->inner);
     if (!status) status = backend->get_loss(ctx, b->inner, b->loss);
     if (!status && b->job.target_stat) status = backend->get_statistics(ctx, b->inner, b->statistics);
-    for (size_t i = 0; !status && b->job.whiten && i < b->job.fits; i++)
+    for (size_t i = 0; !status && b->job.combine && i < b->job.fits; i++)
         b->loss[i] = lg_hosted_stat_loss(&b->fits, (uint32_t)(i / b->points), b->statistics + i * K);
     for (size_t f = 0; !status && f < b->fits.job->fits; f++) {
         if (b->fits.state[f].frozen) continue;

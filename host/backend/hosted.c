@@ -46,9 +46,9 @@ lg_status lg_hosted_open(lg_context *ctx, const lg_job *job, lg_hosted *h)
     h->state = calloc(F, sizeof *h->state);
     const size_t K = lg_job_statistics(job) + 1;
     h->residual = calloc(K, sizeof *h->residual);
-    h->white = calloc(K, sizeof *h->white);
+    h->combined = calloc(K, sizeof *h->combined);
     h->rows = calloc(K * P, sizeof *h->rows);
-    if (h->params && h->gradient && h->loss && h->statistics && h->state && h->residual && h->white && h->rows) {
+    if (h->params && h->gradient && h->loss && h->statistics && h->state && h->residual && h->combined && h->rows) {
         lg_hosted_take_params(h, job->params);
         return LG_OK;
     }
@@ -64,7 +64,7 @@ void lg_hosted_close(lg_hosted *h)
     free(h->statistics);
     free(h->state);
     free(h->residual);
-    free(h->white);
+    free(h->combined);
     free(h->rows);
 }
 
@@ -78,32 +78,38 @@ void lg_hosted_take_params(lg_hosted *h, const double *params)
 
 /* ---- losses and updates ----------------------------------------------------------------------------------------- */
 
-/* out[K][columns] = U in, or in as it is where the job does not whiten. */
-static const double *whitened(const lg_job *job, size_t columns, const double *in, double *out)
+/* out[rows][columns] = combine in; or in[K][columns] as it is, where the job combines nothing. */
+static const double *combined(const lg_job *job, size_t columns, const double *in, double *out)
 {
     const size_t K = lg_job_statistics(job);
-    if (!job->whiten) return in;
-    memset(out, 0, K * columns * sizeof *out);
-    for (size_t k = 0; k < K; k++)
-        for (size_t l = 0; l <= k; l++)
-            for (size_t c = 0; c < columns; c++) out[k * columns + c] += job->whiten[k * K + l] * in[l * columns + c];
+    if (!job->combine) return in;
+    memset(out, 0, job->combinations * columns * sizeof *out);
+    for (size_t k = 0; k < job->combinations; k++)
+        for (size_t l = 0; l < K; l++)
+            for (size_t c = 0; c < columns; c++) out[k * columns + c] += job->combine[k * K + l] * in[l * columns + c];
     return out;
 }
 
-/* U (s - target); the weights that go with them are *weight, NULL: 1. */
+/* Residuals of a fit. */
+static int residual_count(const lg_job *job)
+{
+    return (int)(job->combine ? job->combinations : lg_job_statistics(job));
+}
+
+/* combine (s - target); the weights that go with them are *weight, NULL: 1. */
 static const double *residuals(lg_hosted *h, uint32_t f, const double *s, const double **weight)
 {
     const size_t K = lg_job_statistics(h->job), at = lg_job_statistic_offset(h->job, f);
     for (size_t k = 0; k < K; k++) h->residual[k] = s[k] - h->job->target_stat[at + k];
-    *weight = h->job->whiten ? NULL : h->job->weight_stat + at;
-    return whitened(h->job, 1, h->residual, h->white);
+    *weight = h->job->combine ? NULL : h->job->weight_stat + at;
+    return combined(h->job, 1, h->residual, h->combined);
 }
 
 double lg_hosted_stat_loss(lg_hosted *h, uint32_t f, const double *s)
 {
     const double *weight, *r = residuals(h, f, s, &weight);
     double loss = 0.0;
-    for (size_t k = 0; k < lg_job_statistics(h->job); k++) loss += (weight ? weight[k] : 1.0) * r[k] * r[k];
+    for (int k = 0; k < residual_count(h->job); k++) loss += (weight ? weight[k] : 1.0) * r[k] * r[k];
     return loss;
 }
 
@@ -116,8 +122,8 @@ static void update_by_normal_equations(lg_hosted *h, uint32_t f, const double *j
     const size_t at = (size_t)f * (size_t)P;
     double normal[LG_OPT_MAX_PARAMS * LG_OPT_MAX_PARAMS], rhs[LG_OPT_MAX_PARAMS];
     const double *weight, *r = residuals(h, f, h->statistics + (size_t)f * (size_t)K, &weight);
-    const double *J = whitened(h->job, (size_t)P, jacobian + at * (size_t)K, h->rows);
-    lg_normal_equations(K, P, J, weight, r, normal, rhs);
+    const double *J = combined(h->job, (size_t)P, jacobian + at * (size_t)K, h->rows);
+    lg_normal_equations(residual_count(h->job), P, J, weight, r, normal, rhs);
     for (int i = 0; i < P; i++) h->gradient[at + (size_t)i] = 2.0 * rhs[i];
     lg_optimizer_update(lg_job_optimizer(h->job, f), &h->state[f], h->loss[f], h->gradient + at, normal, h->params + at,
                         row);

@@ -6,10 +6,10 @@
 
 typedef struct lg_hosted {
     const lg_job *job;
-    double *params, *loss, *gradient; /* [F][P], [F], [F][P] in the model's native coordinates */
-    double *statistics;               /* [F][records][statistics] */
-    lg_fit_state *state;              /* [F] */
-    double *residual, *white, *rows;  /* [K], [K], [K][P] of one fit */
+    double *params, *loss, *gradient;   /* [F][P], [F], [F][P] in the model's native coordinates */
+    double *statistics;                 /* [F][records][statistics] */
+    lg_fit_state *state;                /* [F] */
+    double *residual, *combined, *rows; /* [K], [K], [K][P] of one fit */
 } lg_hosted;
 
 /* The device of such a backend: the one behind it. Only hosted.c, fd.c and exact.c know it by this name. */

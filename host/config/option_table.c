@@ -83,13 +83,13 @@ const lg_option_row lg_option_rows[] = {
      PRW,
      TRAJ},
     {{"data.weights", LG_OPT_STRING, "none", "", "none|sem|model",
-      "weight of statistics: 1, 1/sem^2, or inverse covariance of the model's runs (lattices, fd); formation: sem"},
+      "weight of statistics: 1, 1/sem^2, or the combinations that tell most, from runs of the model (lattices, fd); "
+      "formation: sem"},
      LG_KIND_VALUE,
      ANY,
      TRAJ},
     {{"data.pilot", LG_OPT_INT, "0", "runs", "[0, 65536]",
-      "data.weights model: runs at the start values that the covariance is taken from; 0: four a statistic, 256 at "
-      "least"},
+      "data.weights model: runs around the start values, in each of two rounds; 0: eight a statistic, 256 at least"},
      LG_KIND_VALUE,
      LATTICE,
      TRAJ},

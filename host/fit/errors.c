@@ -244,20 +244,19 @@ static bool solve(int n, double *A, int columns, double *b)
     return true;
 }
 
-/* direction[K][n] = W S, W = U^T U where the job whitens. scratch: [K]. */
-static void weigh_rows(const double *U, const double *weight, const double *own, int K, int P, const int *axis, int n,
-                       double *scratch, double *direction)
+/* direction[K][n] = W S; W = C^T C where the job combines statistics by C. */
+static void weigh_rows(const lg_job *job, const double *weight, const double *own, int K, int P, const int *axis, int n,
+                       double *direction)
 {
-    for (int i = 0; i < n; i++) {
-        for (int k = 0; k < K; k++) {
-            scratch[k] = U ? 0.0 : weight[k] * own[k * P + axis[i]];
-            for (int l = 0; U && l <= k; l++) scratch[k] += U[k * K + l] * own[l * P + axis[i]];
+    const double *C = job->combine;
+    for (int k = 0; k < K; k++)
+        for (int i = 0; i < n; i++) direction[k * n + i] = C ? 0.0 : weight[k] * own[k * P + axis[i]];
+    for (int i = 0; i < n; i++)
+        for (uint32_t row = 0; C && row < job->combinations; row++) {
+            double sum = 0.0;
+            for (int k = 0; k < K; k++) sum += C[row * (size_t)K + (size_t)k] * own[k * P + axis[i]];
+            for (int k = 0; k < K; k++) direction[k * n + i] += C[row * (size_t)K + (size_t)k] * sum;
         }
-        for (int k = 0; k < K; k++) {
-            direction[k * n + i] = U ? 0.0 : scratch[k];
-            for (int l = k; U && l < K; l++) direction[k * n + i] += U[l * K + k] * scratch[l];
-        }
-    }
 }
 
 /* Variances of the parameters axis[n] in native coordinates. direction: room for [K][n], scratch for [2 K]. */
@@ -271,7 +270,7 @@ static bool variances(const lg_problem *p, const measured *m, uint32_t f, const 
                  *mean = m->mean + (size_t)f * m->K;
     const double *truth = m->truth + (size_t)f * m->K * m->P, *own = m->own + (size_t)f * m->K * m->P;
     double A[MOST * MOST] = {0.0}, B[MOST * MOST], inverse[MOST * (MOST + 1)] = {0.0};
-    weigh_rows(p->job.whiten, weight, own, K, P, axis, n, scratch, direction);
+    weigh_rows(&p->job, weight, own, K, P, axis, n, direction);
     for (int k = 0; k < K; k++)
         for (int i = 0; i < n; i++)
             for (int j = 0; j < n; j++) A[i * n + j] += direction[k * n + i] * truth[k * P + axis[j]];

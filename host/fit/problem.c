@@ -287,7 +287,7 @@ void lg_problem_free(lg_problem *p)
     if (p->batch) p->backend->destroy(p->batch);
     if (p->device) p->backend->close(p->device);
     void *const owned[] = {p->start,      p->target,     p->record,      p->target_stat, p->weight_stat,
-                           p->whiten,     p->params,     p->config_yaml, p->checkpoint,  p->fit_optimizer,
+                           p->combine,    p->params,     p->config_yaml, p->checkpoint,  p->fit_optimizer,
                            p->fit_target, p->fit_weight, p->resample,    p->own_record};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     lg_ensemble_close(&p->ensemble);

@@ -10,14 +10,15 @@
 /* Noise beside that of the fits: iterations that no fit reaches, one for each purpose. */
 #define LG_ITERATION_DATA UINT64_MAX        /* generated data */
 #define LG_ITERATION_WALK (UINT64_MAX - 1)  /* walkers of errors_walks.c */
-#define LG_ITERATION_PILOT (UINT64_MAX - 2) /* pilot runs of problem_weights.c */
+#define LG_ITERATION_PILOT (UINT64_MAX - 2) /* pilot runs of problem_pilot.c */
 #define LG_ITERATION_FINAL (UINT64_MAX - 3) /* the loss at the estimate of a search: infer/search.c */
 
 struct lg_problem {
     lg_job job; /* its pointers belong to the problem: the arrays below */
     uint8_t *start, *target;
     uint32_t *record;
-    double *target_stat, *weight_stat, *whiten, *params;
+    double *target_stat, *weight_stat, *combine, *params;
+    uint32_t combinations; /* rows of combine */
 
     const lg_backend *backend;
     lg_device *device;

@@ -279,7 +279,8 @@ lg_status lg_problem_load_data(lg_context *ctx, const lg_config *config, lg_prob
     job->target = p->target;
     job->record = p->record;
     job->target_stat = p->target_stat;
-    job->whiten = p->whiten;
+    job->combine = p->combine;
+    job->combinations = p->combinations;
     job->weight_stat = p->weight_stat;
     return status;
 }

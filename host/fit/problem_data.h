@@ -37,9 +37,14 @@ lg_status lg_data_load_runs(lg_context *ctx, const lg_config *c, lg_problem *p);
 lg_status lg_data_statistics(lg_context *ctx, const lg_job *job, const uint8_t *states, uint32_t runs, uint32_t record,
                              double *values);
 /* Weights 1 / sem^2, sem^2 the variance over runs / runs; what is the same in all runs (bins that a small lattice does not have)
- * weighs nothing. Or the inverse covariance of the model's runs, as p->whiten. problem_weights.c. */
+ * weighs nothing. problem_weights.c. */
 void lg_data_weigh_sem(lg_context *ctx, lg_problem *p, const double *values, uint32_t runs);
-lg_status lg_data_weigh_model(lg_context *ctx, const lg_config *config, lg_problem *p, uint32_t runs);
+/* U[K][K], lower triangle, with U Cov U^T = 1 for the covariance of N runs, correlations shrunk by *lambda. values[K][N] become
+ * z-scores; sd[K] are the standard deviations, and statistics with sd 0 have rows of zeros. scratch [K][K]. false: singular. */
+bool lg_data_whitener(double *values, size_t N, size_t K, double *sd, double *scratch, double *U, double *lambda);
+/* The combinations of statistics that tell most about the fitted parameters, one for each, as p->combine, from runs of the
+ * model around the start values. runs: those of the data. problem_pilot.c. */
+lg_status lg_data_combine(lg_context *ctx, const lg_config *config, lg_problem *p, uint32_t runs);
 
 /* The MSD curve of data.msd, data.tracks or data.generate. */
 lg_status lg_data_load_walks(lg_context *ctx, const lg_config *c, lg_problem *p);

@@ -58,7 +58,7 @@ lg_status lg_problem_set_loss(lg_context *ctx, lg_problem *p, lg_loss_fn loss, v
     p->job.records = 0;
     p->job.record = NULL;
     p->job.target = NULL;
-    p->job.target_stat = p->job.weight_stat = p->job.whiten = NULL;
+    p->job.target_stat = p->job.weight_stat = p->job.combine = NULL;
     if (p->job.optimizer.kind == LG_OPTIMIZER_lm) { /* by default; it takes residuals */
         p->job.optimizer.kind = LG_OPTIMIZER_adam;
         p->job.optimizer.lr = 0.05;

@@ -95,7 +95,7 @@ static lg_status use_runs(lg_context *ctx, const lg_config *c, lg_problem *p, co
         !(status = lg_sample_open(ctx, &p->sample, frames->runs, K, false)))
         memcpy(p->sample.sum, values, frames->runs * K * sizeof *values);
     if (!status && by_sem) lg_data_weigh_sem(ctx, p, values, frames->runs);
-    if (!status && by_model) status = lg_data_weigh_model(ctx, c, p, frames->runs);
+    if (!status && by_model) status = lg_data_combine(ctx, c, p, frames->runs);
     free(values);
     return status;
 }

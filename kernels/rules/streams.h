@@ -29,6 +29,7 @@ enum lg_stream {
     LG_STREAM_REDRAW = 12,      /* derives the keys of further conditional draws of Gumbel noise (estimator gr) */
     LG_STREAM_PROPOSAL = 13,    /* candidates of searches without gradients: replicate = candidate, step = attempt */
     LG_STREAM_RESAMPLE = 14,    /* the particle such a proposal starts from */
+    LG_STREAM_PILOT = 15, /* where the pilot runs of data.weights model stand: replicate = pair of runs, step = round */
     LG_STREAM_COUNT
 };
 

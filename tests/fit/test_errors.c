@@ -1,9 +1,10 @@
-/* Standard errors of fits of statistics (host/fit/errors.c), and the weights of correlated statistics (problem_weights.c). */
+/* Standard errors of fits of statistics (host/fit/errors.c), and the combinations of correlated statistics (problem_pilot.c). */
 #include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "fit/errors.h"
+#include "fit/ends.h"
 #include "fit/walkers.h"
 
 static lg_context *ctx;
@@ -19,27 +20,6 @@ static void teardown(void)
 }
 
 TestSuite(fit_errors, .init = setup, .fini = teardown);
-
-typedef struct ends {
-    double estimate[8], error[8], low[8], high[8];
-    bool any;
-    char note[128];
-} ends;
-
-static ends fit_ends(const char *const *settings)
-{
-    lg_problem *p = make_problem(ctx, settings);
-    lg_result *r;
-    ends e;
-    double loss;
-    cr_assert_eq(lg_fit(ctx, p, NULL, NULL, &r), LG_OK, "%s", lg_context_message(ctx));
-    e.any = lg_result_errors(r, 0, e.error, e.low, e.high);
-    lg_result_end(r, 0, e.estimate, &loss);
-    snprintf(e.note, sizeof e.note, "%s", lg_result_error_note(r));
-    lg_result_free(r);
-    lg_problem_free(p);
-    return e;
-}
 
 /* Quantiles from tables of Student's distribution. */
 Test(fit_errors, student)
@@ -67,7 +47,7 @@ Test(fit_errors, intervals_of_walkers_cover_the_truth)
     for (int d = 0; d < SETS; d++) {
         char seed[48];
         snprintf(seed, sizeof seed, "data.generate.seed=%d", 100 + d);
-        const ends e = fit_ends(SETTINGS(WALK, TRUTH, EXACT, seed));
+        const ends e = fit_ends(ctx, SETTINGS(WALK, TRUTH, EXACT, seed));
         cr_assert(e.any, "%s", e.note);
         for (int i = 0; i < 2; i++) {
             covered[i] += e.low[i] <= truth[i] && truth[i] <= e.high[i];
@@ -92,7 +72,8 @@ Test(fit_errors, pathwise_errors_are_the_scatter)
     for (int d = 0; d < SETS; d++) {
         char seed[48];
         snprintf(seed, sizeof seed, "data.generate.seed=%d", 100 + d);
-        const ends e = fit_ends(SETTINGS(WALK, TRUTH, "optimizer.name=lm", "iterations=100", "replicates=2000", seed));
+        const ends e =
+            fit_ends(ctx, SETTINGS(WALK, TRUTH, "optimizer.name=lm", "iterations=100", "replicates=2000", seed));
         for (int i = 0; i < 2; i++) {
             sum[i] += e.estimate[i];
             square[i] += e.estimate[i] * e.estimate[i];
@@ -131,8 +112,8 @@ Test(fit_errors, table_and_tracks_agree)
     lg_tracks_free(read);
     snprintf(from_tracks, sizeof from_tracks, "data.tracks=%s", tracks);
     snprintf(from_table, sizeof from_table, "data.msd=%s", table);
-    const ends a = fit_ends(SETTINGS(WALK, EXACT, from_tracks, "data.variant=start", "steps=8")),
-               c = fit_ends(SETTINGS(WALK, EXACT, from_table, "steps=8"));
+    const ends a = fit_ends(ctx, SETTINGS(WALK, EXACT, from_tracks, "data.variant=start", "steps=8")),
+               c = fit_ends(ctx, SETTINGS(WALK, EXACT, from_table, "steps=8"));
     remove(tracks);
     remove(table);
     rmdir(folder);
@@ -145,9 +126,9 @@ Test(fit_errors, table_and_tracks_agree)
 /* A fit that was stopped on its way says so in its errors. */
 Test(fit_errors, an_early_end_has_a_large_error)
 {
-    const ends early = fit_ends(SETTINGS(WALK, TRUTH, "estimator.method=exact", "optimizer.name=adam",
-                                         "optimizer.lr=0.01", "iterations=5")),
-               late = fit_ends(SETTINGS(WALK, TRUTH, EXACT));
+    const ends early = fit_ends(ctx, SETTINGS(WALK, TRUTH, "estimator.method=exact", "optimizer.name=adam",
+                                              "optimizer.lr=0.01", "iterations=5")),
+               late = fit_ends(ctx, SETTINGS(WALK, TRUTH, EXACT));
     for (int i = 0; i < 2; i++)
         cr_assert_gt(early.error[i], 0.5 * fabs(early.estimate[i] - late.estimate[i]), "parameter %d: %g", i,
                      early.error[i]);
@@ -156,20 +137,20 @@ Test(fit_errors, an_early_end_has_a_large_error)
 
 Test(fit_errors, none_with_a_reason)
 {
-    ends e =
-        fit_ends(SETTINGS("model=si", "data.generate.params.beta=0.3", "data.generate.runs=2", "data.generate.steps=4",
-                          "lattice.height=8", "lattice.width=8", "iterations=2", "replicates=2", "device=cpu"));
+    ends e = fit_ends(ctx, SETTINGS("model=si", "data.generate.params.beta=0.3", "data.generate.runs=2",
+                                    "data.generate.steps=4", "lattice.height=8", "lattice.width=8", "iterations=2",
+                                    "replicates=2", "device=cpu"));
     cr_assert(!e.any && strstr(e.note, "compares states"), "%s", e.note);
-    e = fit_ends(SETTINGS(WALK, TRUTH, EXACT, "errors.evaluations=0"));
+    e = fit_ends(ctx, SETTINGS(WALK, TRUTH, EXACT, "errors.evaluations=0"));
     cr_assert(!e.any && strstr(e.note, "errors.evaluations is 0"), "%s", e.note);
-    e = fit_ends(SETTINGS("model=mk", "task=trajectory", "lattice.height=8", "lattice.width=8", "steps=3",
-                          "data.generate.runs=3", "data.generate.params.D_A=0.1", "data.generate.params.D_B=0.4",
-                          "data.generate.params.k1=0.9", "data.generate.params.k2=0.1", "data.generate.params.k3=0.2",
-                          "data.generate.steps=3", "params.D_A=0.1", "params.D_B=0.4", "params.k1=0.9",
-                          "params.k2.start=0.2", "params.k3=0.2", "iterations=2", "device=cpu",
-                          "estimator.method=pathwise"));
+    e = fit_ends(ctx, SETTINGS("model=mk", "task=trajectory", "lattice.height=8", "lattice.width=8", "steps=3",
+                               "data.generate.runs=3", "data.generate.params.D_A=0.1", "data.generate.params.D_B=0.4",
+                               "data.generate.params.k1=0.9", "data.generate.params.k2=0.1",
+                               "data.generate.params.k3=0.2", "data.generate.steps=3", "params.D_A=0.1",
+                               "params.D_B=0.4", "params.k1=0.9", "params.k2.start=0.2", "params.k3=0.2",
+                               "iterations=2", "device=cpu", "estimator.method=pathwise"));
     cr_assert(!e.any && strstr(e.note, "set estimator.method to fd"), "%s", e.note);
-    e = fit_ends(SETTINGS(WALK, TRUTH, EXACT, "params.p_center=0.3"));
+    e = fit_ends(ctx, SETTINGS(WALK, TRUTH, EXACT, "params.p_center=0.3"));
     cr_assert(e.any && isnan(e.error[0]) && isfinite(e.error[1]), "a fixed parameter has no error");
     cr_assert_lt(e.low[1], e.estimate[1]);
     cr_assert_lt(e.estimate[1], e.high[1]);
@@ -177,47 +158,21 @@ Test(fit_errors, none_with_a_reason)
 
 /* ---- weights ---------------------------------------------------------------------------------------------------- */
 
-#define PATTERN                                                                                                     \
+#define PATTERN_DATA                                                                                                \
     "model=mk", "task=formation", "lattice.height=16", "lattice.width=16", "steps=200", "data.record_every=100",    \
         "data.generate.runs=10", "data.generate.params.D_A=0.1", "data.generate.params.D_B=0.4",                    \
-        "data.generate.params.k1=0.98", "data.generate.params.k2=0.1", "data.generate.params.k3=0.2",               \
-        "params.D_A=0.1", "params.D_B=0.4", "params.k1=0.98", "params.k3=0.2", "params.k2.start=0.1", "device=cpu", \
+        "data.generate.params.k1=0.98", "data.generate.params.k2=0.1", "data.generate.params.k3=0.2", "device=cpu", \
         "estimator.method=fd"
+#define PATTERN \
+    PATTERN_DATA, "params.D_A=0.1", "params.D_B=0.4", "params.k1=0.98", "params.k3=0.2", "params.k2.start=0.1"
 
-/* At the truth the residuals of R replicates against n runs have the covariance (1 + n / R) Cov, so that the whitened loss has
- * the mean K' (1 + n / R), K' the statistics that vary (16 x 16 sites have 10 of the 12 rings). Over 40 data sets its mean has an
- * error of about 4 %; the covariance of 200 pilot runs, shrunk, is good to some percent. */
-Test(fit_errors, whitened_losses_have_their_mean)
+/* k2 from ten runs: it comes back within its interval with both weightings, and the combination has the smaller error. */
+Test(fit_errors, combinations_are_sharper)
 {
-    enum { SETS = 40 };
-    double mean = 0;
-    int varying = 0;
-    for (int d = 0; d < SETS; d++) {
-        char seed[48];
-        double loss, params[8];
-        snprintf(seed, sizeof seed, "data.generate.seed=%d", 100 + d);
-        lg_problem *p =
-            make_problem(ctx, SETTINGS(PATTERN, "data.weights=model", "data.pilot=200", "replicates=10", seed));
-        lg_problem_start(p, 0, params);
-        cr_assert_eq(lg_evaluate(ctx, p, (uint64_t)d, params, &loss, NULL), LG_OK, "%s", lg_context_message(ctx));
-        mean += loss / SETS;
-        lg_problem_info info;
-        lg_problem_describe(p, &info);
-        varying = 0;
-        for (int k = 0; k < info.statistics; k++) varying += lg_problem_weight(p)[k] > 0;
-        lg_problem_free(p);
-    }
-    cr_assert_eq(varying, 2 * (4 + 2 * 10), "%d", varying);
-    cr_assert_float_eq(mean / (2.0 * varying), 1.0, 0.2, "mean loss %g, expected %g", mean, 2.0 * varying);
-}
-
-/* k2 from ten runs: it comes back within its interval with both weightings, and the covariance gives the smaller error. */
-Test(fit_errors, covariance_weights_are_sharper)
-{
-    const ends diagonal = fit_ends(SETTINGS(PATTERN, "data.weights=sem", "optimizer.name=lm", "iterations=12",
-                                            "replicates=40", "estimator.fd_step=0.5")),
-               full = fit_ends(SETTINGS(PATTERN, "data.weights=model", "optimizer.name=lm", "iterations=12",
-                                        "replicates=40", "estimator.fd_step=0.5"));
+    const ends diagonal = fit_ends(ctx, SETTINGS(PATTERN, "data.weights=sem", "optimizer.name=lm", "iterations=12",
+                                                 "replicates=40", "estimator.fd_step=0.5")),
+               full = fit_ends(ctx, SETTINGS(PATTERN, "data.weights=model", "optimizer.name=lm", "iterations=12",
+                                             "replicates=40", "estimator.fd_step=0.5"));
     cr_assert(diagonal.any && full.any);
     cr_assert_float_eq(diagonal.estimate[3], 0.1, 4 * diagonal.error[3], "%g +- %g", diagonal.estimate[3],
                        diagonal.error[3]);
@@ -243,13 +198,16 @@ static void keep_log(lg_log_level level, const char *message, void *user)
     strncat(user, message, 400);
 }
 
-/* 112 statistics: four runs each by default, and a warning where there is less than two. */
+/* 112 statistics: eight runs each by default, and a warning where there is less than two. */
 Test(fit_errors, pilot_runs_grow_with_the_statistics)
 {
     char log[4096] = "";
     lg_context_set_log(ctx, keep_log, log);
     lg_problem_free(make_problem(ctx, SETTINGS(PATTERN, "data.weights=model", "data.record_every=50")));
-    cr_assert(strstr(log, "weights from 448 runs"), "%s", log);
+    cr_assert(
+        strstr(log,
+               "2 x 896 runs around the start values, for which combinations of 112 statistics tell about 1 parameter"),
+        "%s", log);
     cr_assert_not(strstr(log, "hardly show"), "%s", log);
     lg_problem_free(
         make_problem(ctx, SETTINGS(PATTERN, "data.weights=model", "data.record_every=50", "data.pilot=200")));
