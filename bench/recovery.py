@@ -2,13 +2,13 @@
 """How well are the parameters of a pattern recovered?  LATGRAD=build/latgrad python3 bench/recovery.py [--sets N] [FOLDER]
 
 Each data set is ten runs of mk on 64 x 64 sites from the uniform state, seen every --every steps up to --steps (generated with its own seed). All five
-parameters are fitted in stages, each from where the one before ended. A stage is WEIGHTS:REPLICATES:ITERATIONS:EVALUATIONS, WEIGHTS being sem (1/sem^2)
-or model (inverse covariance of the model's runs), EVALUATIONS those of the standard errors at its end. The first starts 18 to 50 % off the truth, or
-with --start truth at the truth, to see what standard errors the statistics allow.
+parameters are fitted in stages, each from where the one before ended. A stage is WEIGHTS:REPLICATES:ITERATIONS:EVALUATIONS:STEP, WEIGHTS being sem
+(1/sem^2) or model (the combinations that tell most, from the model's runs), EVALUATIONS those of the standard errors at its end, STEP that of the finite
+differences. The first starts 18 to 50 % off the truth, or with --start truth at the truth, to see what standard errors the statistics allow.
 
 Prints a line a data set and a table a stage: bias, scatter, standard errors, and how many of the 95 % intervals contain the truth (a parameter that
 ends on a bound has none). Fits that FOLDER
-(default build-recovery) has already are not run again. With the defaults a data set takes seconds of a GPU, or an hour of one core.
+(default build-recovery) has already are not run again. With the defaults a data set takes twenty seconds of a GPU, or two hours of one core.
 """
 import argparse
 import concurrent.futures
@@ -20,16 +20,17 @@ import statistics
 import fits
 from fits import PATTERN as TRUTH
 
+STAGES = ["sem:24:8:0:0.35", "model:80:4:0:0.1", "model:80:6:8:0.1"]
 OFF = {"D_A": 0.15, "D_B": 0.3, "k1": 0.8, "k2": 0.15, "k3": 0.3}
 
 
 def config(args, data_set, number, stage, start):
     """The keys of one fit."""
-    weights, replicates, iterations, evaluations = stage.split(":")
+    weights, replicates, iterations, evaluations, step = stage.split(":")
     keys = {"model": "mk", "task": "formation", "steps": args.steps, "data.record_every": args.every, "data.generate.runs": args.runs,
             "data.generate.seed": 100 + data_set, "seed": 1000 * number + data_set, "data.weights": weights, "data.pilot": args.pilot,
             "replicates": replicates, "iterations": iterations, "errors.evaluations": evaluations, "estimator.method": "fd",
-            "estimator.fd_step": args.fd_step, "optimizer.name": "lm", "device": args.device, "threads": args.threads}
+            "estimator.fd_step": step, "optimizer.name": "lm", "device": args.device, "threads": args.threads}
     keys.update({"params.%s.start" % name: value for name, value in start.items()})
     keys.update({"data.generate.params.%s" % name: value for name, value in TRUTH.items()})
     keys.update(dict(s.split("=", 1) for s in args.set))
@@ -111,19 +112,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", default="build-recovery")
     parser.add_argument("--sets", type=int, default=10, help="data sets")
-    parser.add_argument("--stage", action="append", help="default: sem:24:8:0 model:80:5:4")
+    parser.add_argument("--stage", action="append", help="default: %s" % " ".join(STAGES))
     parser.add_argument("--start", choices=("off", "truth"), default="off")
     parser.add_argument("--runs", type=int, default=10, help="runs of a data set")
     parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--every", type=int, default=1000)
-    parser.add_argument("--pilot", type=int, default=0, help="runs the covariance is taken from; 0: four a statistic")
-    parser.add_argument("--fd-step", type=float, default=0.35, dest="fd_step")
+    parser.add_argument("--pilot", type=int, default=0, help="runs of a round of data.weights model; 0: eight a statistic")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="of a fit")
     parser.add_argument("--jobs", type=int, default=1, help="data sets at a time")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="on top of that")
     args = parser.parse_args()
-    args.stage = args.stage or ["sem:24:8:0", "model:80:5:4"]
+    args.stage = args.stage or STAGES
     os.makedirs(args.folder, exist_ok=True)
     sets = range(1, args.sets + 1)
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
