@@ -12,7 +12,7 @@
  * the covariance of what the regression leaves. Runs come in pairs at x0 + d and x0 - d, which frees J from even terms in d.
  * Two rounds: in the first each parameter stands fd_step on one side or the other; the second has d = REACH L^-T z, z_i = +-1,
  * where L L^T = J^T V^-1 J of the first: REACH standard errors that one run would give, far along combinations that change
- * little and near along those that change much. The variances of a fit are then about 1 + K / (REACH^2 N) times those of the best
+ * little and near along those that change much, but not beyond three steps of fd, where the model may be another one. The variances of a fit are then about 1 + K / (REACH^2 N) times those of the best
  * combinations because J has noise, times 1 + K / (N - K) because V has (Dodelson and Schneider, Phys. Rev. D 88, 2013). */
 #include "fit/problem_data.h"
 #include "infer/infer.h"
@@ -22,7 +22,7 @@
 #include <string.h>
 
 enum { ROUNDS = 2 };
-static const double REACH = 1.5;
+static const double REACH = 1.5, MOST_STEPS = 3.0;
 
 typedef struct pilot {
     size_t N, K, P;
@@ -44,26 +44,33 @@ static double coordinate(const lg_optimizer *o, int i, double p)
     return lg_to_x(o, i, logit ? fmin(fmax(p, 1e-6), 1.0 - 1e-6) : p);
 }
 
-static void first_displacements(const lg_problem *p, pilot *s)
+/* The step of fd, in the optimiser's coordinate. */
+static double fd_step(const lg_problem *p, int i)
 {
     const lg_optimizer *o = &p->job.optimizer;
-    for (int a = 0; a < s->n; a++) {
-        const int i = s->axis[a];
-        const double size = fmax(fabs(p->params[i]), 0.1 * (o->upper[i] - o->lower[i]));
-        for (int b = 0; b < s->n; b++) s->d[a][b] = 0.0;
-        s->d[a][a] = p->job.fd_step * (o->transform[i] == LG_TRANSFORM_logit ? 1.0 : size);
-    }
+    const double size = fmax(fabs(p->params[i]), 0.1 * (o->upper[i] - o->lower[i]));
+    return p->job.fd_step * (o->transform[i] == LG_TRANSFORM_logit ? 1.0 : size);
 }
 
-/* d = REACH L^-T, information = L L^T. */
-static void next_displacements(pilot *s, double L[LG_MAX_PARAMS][LG_MAX_PARAMS])
+static void first_displacements(const lg_problem *p, pilot *s)
 {
-    for (int b = 0; b < s->n; b++) /* L^T d = REACH, column by column */
+    for (int a = 0; a < s->n; a++)
+        for (int b = 0; b < s->n; b++) s->d[a][b] = a == b ? fd_step(p, s->axis[a]) : 0.0;
+}
+
+/* d = REACH L^-T, information = L L^T; each column at most MOST_STEPS steps of fd long. */
+static void next_displacements(const lg_problem *p, pilot *s, double L[LG_MAX_PARAMS][LG_MAX_PARAMS])
+{
+    for (int b = 0; b < s->n; b++) { /* L^T d = REACH, column by column */
+        double shorten = 1.0;
         for (int a = s->n - 1; a >= 0; a--) {
             double sum = a == b ? REACH : 0.0;
             for (int k = a + 1; k < s->n; k++) sum -= L[k][a] * s->d[k][b];
             s->d[a][b] = sum / L[a][a];
+            shorten = fmin(shorten, MOST_STEPS * fd_step(p, s->axis[a]) / fabs(s->d[a][b]));
         }
+        for (int a = 0; a < s->n; a++) s->d[a][b] *= shorten;
+    }
 }
 
 static void place_runs(const lg_problem *p, pilot *s, uint32_t round)
@@ -275,7 +282,7 @@ lg_status lg_data_combine(lg_context *ctx, const lg_config *c, lg_problem *p, ui
     if (!status) first_displacements(p, &s);
     for (uint32_t round = 0; !status && round < ROUNDS; round++) {
         status = one_round(ctx, p, &s, round, L, &lambda);
-        if (!status) next_displacements(&s, L);
+        if (!status) next_displacements(p, &s, L);
     }
     if (!status) {
         combine(&s, L, runs, p->combine);
