@@ -160,7 +160,7 @@ sanitizer=$(command -v compute-sanitizer || true)
 if [ -n "$sanitizer" ]; then
     for tool in memcheck racecheck synccheck initcheck; do
         # shellcheck disable=SC2086 # a list of names
-        check 90 "compute-sanitizer $tool" "$sanitizer" --tool "$tool" --error-exitcode 9 "$conformance" --device cuda --brief $cases
+        check 150 "compute-sanitizer $tool" "$sanitizer" --tool "$tool" --error-exitcode 9 "$conformance" --device cuda --brief $cases
     done
 else
     note "compute-sanitizer" "not installed"

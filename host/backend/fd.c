@@ -100,6 +100,12 @@ static double clamp(double v, double low, double high)
     return v < low ? low : (v > high ? high : v);
 }
 
+double lg_fd_step(const lg_optimizer *o, int i, double step, double p)
+{
+    if (o->transform[i] == LG_TRANSFORM_logit) return step;
+    return step * fmax(fabs(p), 0.1 * (o->upper[i] - o->lower[i]));
+}
+
 /* The two points along coordinate i from p, and their distance in x. */
 static double displaced(const lg_optimizer *o, int i, double step, double p, double *plus, double *minus)
 {
@@ -111,7 +117,7 @@ static double displaced(const lg_optimizer *o, int i, double step, double p, dou
     }
     const double low = lg_to_x(o, i, lower), high = lg_to_x(o, i, upper), x = lg_to_x(o, i, clamp(p, lower, upper));
     const double room = x - low < high - x ? x - low : high - x;
-    double h = logit ? step : step * fmax(fabs(x), 0.1 * (high - low));
+    double h = lg_fd_step(o, i, step, p);
     if (room < h && room >= 0.05 * h) h = room;
     const double above = clamp(x + h, low, high), below = clamp(x - h, low, high);
     *plus = lg_from_x(o, i, above);

@@ -27,6 +27,8 @@ static inline const lg_behind *lg_behind_of(const lg_device *device)
  * method's, which close the device with theirs. Nothing for the other methods. */
 lg_status lg_method_open(lg_context *ctx, const lg_job *job, const lg_backend **backend, lg_device **device);
 extern const lg_backend lg_backend_fd, lg_backend_exact;
+/* How far finite differences go from p in coordinate i of the optimiser, for estimator.fd_step `step`. */
+double lg_fd_step(const lg_optimizer *o, int i, double step, double p);
 
 lg_status lg_hosted_open(lg_context *ctx, const lg_job *job, lg_hosted *fits); /* parameters: job->params */
 void lg_hosted_close(lg_hosted *fits);

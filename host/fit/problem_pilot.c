@@ -14,6 +14,7 @@
  * where L L^T = J^T V^-1 J of the first: REACH standard errors that one run would give, far along combinations that change
  * little and near along those that change much, but not beyond three steps of fd, where the model may be another one. The variances of a fit are then about 1 + K / (REACH^2 N) times those of the best
  * combinations because J has noise, times 1 + K / (N - K) because V has (Dodelson and Schneider, Phys. Rev. D 88, 2013). */
+#include "backend/hosted.h"
 #include "fit/problem_data.h"
 #include "infer/infer.h"
 
@@ -44,12 +45,9 @@ static double coordinate(const lg_optimizer *o, int i, double p)
     return lg_to_x(o, i, logit ? fmin(fmax(p, 1e-6), 1.0 - 1e-6) : p);
 }
 
-/* The step of fd, in the optimiser's coordinate. */
 static double fd_step(const lg_problem *p, int i)
 {
-    const lg_optimizer *o = &p->job.optimizer;
-    const double size = fmax(fabs(p->params[i]), 0.1 * (o->upper[i] - o->lower[i]));
-    return p->job.fd_step * (o->transform[i] == LG_TRANSFORM_logit ? 1.0 : size);
+    return lg_fd_step(&p->job.optimizer, i, p->job.fd_step, p->params[i]);
 }
 
 static void first_displacements(const lg_problem *p, pilot *s)
