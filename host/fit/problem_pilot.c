@@ -277,10 +277,10 @@ lg_status lg_data_combine(lg_context *ctx, const lg_config *c, lg_problem *p, ui
     lg_log(ctx, LG_LOG_INFO,
            "%d x %zu runs around the start values, for which combinations of %zu statistics tell about %d parameter%s",
            ROUNDS, s.N, s.K, s.n, s.n == 1 ? "" : "s");
-    if (!status) first_displacements(p, &s);
     for (uint32_t round = 0; !status && round < ROUNDS; round++) {
+        if (round == 0) first_displacements(p, &s);
+        else next_displacements(p, &s, L);
         status = one_round(ctx, p, &s, round, L, &lambda);
-        if (!status) next_displacements(p, &s, L);
     }
     if (!status) {
         combine(&s, L, runs, p->combine);

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "fit/errors.h"
 #include "fit/ends.h"
+#include "fit/errors.h"
 #include "fit/walkers.h"
 
 static lg_context *ctx;
@@ -158,11 +158,6 @@ Test(fit_errors, none_with_a_reason)
 
 /* ---- weights ---------------------------------------------------------------------------------------------------- */
 
-#define PATTERN_DATA                                                                                                \
-    "model=mk", "task=formation", "lattice.height=16", "lattice.width=16", "steps=200", "data.record_every=100",    \
-        "data.generate.runs=10", "data.generate.params.D_A=0.1", "data.generate.params.D_B=0.4",                    \
-        "data.generate.params.k1=0.98", "data.generate.params.k2=0.1", "data.generate.params.k3=0.2", "device=cpu", \
-        "estimator.method=fd"
 #define PATTERN \
     PATTERN_DATA, "params.D_A=0.1", "params.D_B=0.4", "params.k1=0.98", "params.k3=0.2", "params.k2.start=0.1"
 

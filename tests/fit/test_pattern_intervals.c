@@ -19,12 +19,6 @@ static void teardown(void)
 
 TestSuite(fit_pattern_intervals, .init = setup, .fini = teardown);
 
-#define PATTERN_DATA                                                                                                \
-    "model=mk", "task=formation", "lattice.height=16", "lattice.width=16", "steps=200", "data.record_every=100",    \
-        "data.generate.runs=10", "data.generate.params.D_A=0.1", "data.generate.params.D_B=0.4",                    \
-        "data.generate.params.k1=0.98", "data.generate.params.k2=0.1", "data.generate.params.k3=0.2", "device=cpu", \
-        "estimator.method=fd"
-
 /* At the truth each combination of the residuals of R replicates against n runs has the variance 1 + n / R and none is correlated with
  * another, so that the loss of five parameters is (1 + n / R) times a chi square of 5. Over 40 data sets its mean of 10 has a standard
  * deviation of 2 sqrt(10 / 40) = 1. */
